@@ -1,0 +1,2 @@
+//! Packs images.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The command `nibs`.
+fn main() {}
