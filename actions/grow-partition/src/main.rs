@@ -1,0 +1,2 @@
+//! Starts the action.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The action `kexec-reboot`.
