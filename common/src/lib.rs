@@ -1,1 +1,13 @@
-//! What two or more actions need.
+//! What two or more actions of Nibs need: the frame that every action runs in (variables, log lines, one error
+//! report), and what they know of disks, partition tables and installed systems. Policy stays in the actions.
+
+pub mod action;
+pub mod cause;
+
+pub mod failure;
+pub mod log;
+pub mod page;
+pub mod stop;
+
+pub mod values;
+pub mod variables;

@@ -1,2 +1,5 @@
 //! Starts the action.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    common::action::main(&common::variables::KEXEC_REBOOT, kexec_reboot::run)
+}

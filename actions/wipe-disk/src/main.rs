@@ -1,2 +1,5 @@
 //! Starts the action.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    common::action::main(&common::variables::WIPE_DISK, wipe_disk::run)
+}

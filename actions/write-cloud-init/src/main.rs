@@ -1,2 +1,5 @@
 //! Starts the action.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    common::action::main(&common::variables::WRITE_CLOUD_INIT, write_cloud_init::run)
+}

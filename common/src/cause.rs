@@ -1,0 +1,81 @@
+//! Why an action failed, as one stable word that people can search for and alert on.
+
+macro_rules! causes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
+        /// Why an action failed. The word of each is part of the interface: it never changes its meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Cause { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Cause {
+            /// The word in the `cause` field of the last log line.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// What the cause means, for the action's page.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc,)+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+causes! {
+    /// A variable or flag is missing, unknown, or has a value that cannot be right. Nothing was begun.
+    Configuration = "configuration",
+    /// SIGTERM or SIGINT arrived, as on a timeout of the action.
+    Stopped = "stopped",
+    /// A fault in the action itself. Please report it.
+    Internal = "internal",
+
+    /// There is no such disk on this machine.
+    DiskMissing = "disk-missing",
+    /// The selector fits several disks.
+    DiskAmbiguous = "disk-ambiguous",
+    /// The path is not a block device.
+    NotABlockDevice = "not-a-block-device",
+    /// The block device is a partition or something else that is no whole disk.
+    NotAWholeDisk = "not-a-whole-disk",
+    /// The disk cannot be written.
+    DiskReadOnly = "disk-read-only",
+    /// The disk, or a partition of it, is mounted.
+    DiskMounted = "disk-mounted",
+    /// The disk, or a partition of it, is swap space in use.
+    DiskSwap = "disk-swap",
+    /// The disk, or a partition of it, is part of an md array, an LVM volume or another mapped device.
+    DiskHeld = "disk-held",
+    /// The system that runs the action lives on the disk.
+    DiskRunsSystem = "disk-runs-system",
+    /// Another program holds the disk open exclusively.
+    DiskBusy = "disk-busy",
+    /// The image, or what must be written, does not fit.
+    DiskTooSmall = "disk-too-small",
+    /// The image was made for another logical block size than the disk has.
+    BlockSize = "block-size",
+    /// Reading or writing the disk failed.
+    DiskIo = "disk-io",
+    /// What was read back is not what was written.
+    VerifyFailed = "verify-failed",
+    /// The partition table is missing or damaged.
+    PartitionTable = "partition-table",
+    /// The kernel does not show the partitions that the table has.
+    PartitionsMissing = "partitions-missing",
+
+    /// No partition of the disk holds an installed system.
+    RootNotFound = "root-not-found",
+    /// Several partitions could be the root.
+    RootAmbiguous = "root-ambiguous",
+    /// The filesystem is none that the action can work on.
+    Filesystem = "filesystem",
+    /// Mounting or unmounting the installed system failed.
+    Mount = "mount",
+    /// A file of the installed system could not be read or written.
+    File = "file",
+}
+
+impl Cause {
+    /// The exit code of an action that failed so: 2 for a bad configuration, 1 for anything else.
+    pub fn exit_code(self) -> u8 {
+        if self == Self::Configuration { 2 } else { 1 }
+    }
+}
