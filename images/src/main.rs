@@ -1,2 +1,4 @@
-//! Packs images.
-fn main() {}
+//! Starts the command `images`.
+fn main() -> std::process::ExitCode {
+    images::main()
+}
