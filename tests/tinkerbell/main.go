@@ -15,8 +15,10 @@ import (
 
 const usage = `usage:
   tinkerbell-server render [--template FILE] [--workflow FILE] [--hardware FILE] [FILE...]
-  tinkerbell-server serve  --states FILE --ready FILE [--listen ADDRESS] [--template FILE] ... [FILE...]
+  tinkerbell-server serve --states FILE --ready FILE [--listen ADDRESS] [--template FILE] ... [FILE...]
   tinkerbell-server validate FILE...
+
+serve ends with its standard input, so that it never outlives who started it.
 `
 
 // errReported is a failure that has been printed.
@@ -48,6 +50,10 @@ func run(args []string) error {
 	switch args[0] {
 	case "render":
 		return runRender(args[1:])
+	case "serve":
+		return runServe(args[1:])
+	case "validate":
+		return runValidate(args[1:])
 	default:
 		return usageError{fmt.Errorf("unknown command %q", args[0])}
 	}
