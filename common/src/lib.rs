@@ -3,11 +3,14 @@
 
 pub mod action;
 pub mod cause;
+pub mod disk;
 
 pub mod failure;
 pub mod log;
 pub mod page;
 pub mod stop;
+pub mod sys;
+pub mod table;
 
 pub mod values;
 pub mod variables;

@@ -1,0 +1,156 @@
+//! What sysfs says of a disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where the kernel's picture of the machine is. A test gives folders with what awkward machines showed.
+#[derive(Debug, Clone)]
+pub struct System {
+    /// `/sys`
+    pub sys: PathBuf,
+    /// `/proc`
+    pub proc: PathBuf,
+    /// `/dev`
+    pub dev: PathBuf,
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self { sys: "/sys".into(), proc: "/proc".into(), dev: "/dev".into() }
+    }
+}
+
+/// A whole disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// The kernel's name: `sda`, `nvme0n1`.
+    pub name: String,
+    /// The device's node: `/dev/sda`.
+    pub node: PathBuf,
+    /// Major and minor number.
+    pub number: (u32, u32),
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// The unit of addressing, in bytes: 512 or 4096.
+    pub logical_block_size: u32,
+    /// Whether the kernel refuses writes.
+    pub read_only: bool,
+    /// The largest discard in bytes; 0 when the disk cannot discard.
+    pub discard_max_bytes: u64,
+    /// The maker's name of the model.
+    pub model: Option<String>,
+    /// The serial number.
+    pub serial: Option<String>,
+    /// The world wide name as the kernel prints it: `naa.5000c500a1b2c3d4`, `eui.0025385b71b00a5c`, `t10.ATA …`.
+    pub wwid: Option<String>,
+}
+
+/// A partition as the kernel shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionNode {
+    /// The kernel's name: `sda1`, `nvme0n1p1`.
+    pub name: String,
+    /// Its number in the table.
+    pub number: u32,
+    /// Major and minor number.
+    pub device: (u32, u32),
+    /// Start in bytes.
+    pub start_bytes: u64,
+    /// Length in bytes.
+    pub length_bytes: u64,
+}
+
+impl Disk {
+    /// For a log line: `/dev/sda (model QEMU HARDDISK, serial S4EVNX0R, 8.6 GB)`.
+    pub fn describe(&self) -> String {
+        let model = self.model.as_ref().map(|model| format!("model {model}, ")).unwrap_or_default();
+        let serial = self.serial.as_deref().map_or("no serial".into(), |serial| format!("serial {serial}"));
+        format!("{} ({model}{serial}, {:.1} GB)", self.node.display(), self.size_bytes as f64 / 1e9)
+    }
+}
+
+impl System {
+    /// All whole disks, by name; without those that can never be meant: RAM disks, CD-ROMs, floppies.
+    pub fn disks(&self) -> Vec<Disk> {
+        const NEVER: &[&str] = &["ram", "zram", "sr", "fd"];
+        let mut names: Vec<String> = fs::read_dir(self.sys.join("block"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| !NEVER.iter().any(|prefix| is_numbered(name, prefix)))
+            .collect();
+        names.sort();
+        names.iter().filter_map(|name| self.disk(name)).filter(|disk| disk.size_bytes > 0).collect()
+    }
+
+    /// The disk of this kernel name.
+    pub fn disk(&self, name: &str) -> Option<Disk> {
+        let folder = self.sys.join("block").join(name);
+        let text = |path: &str| attribute(&folder.join(path));
+        let number = |path: &str| text(path).and_then(|value| value.parse::<u64>().ok());
+        Some(Disk {
+            number: device_number(&text("dev")?)?,
+            // sysfs counts sizes in sectors of 512 bytes whatever the block size is.
+            size_bytes: number("size")? * 512,
+            logical_block_size: number("queue/logical_block_size").and_then(|size| size.try_into().ok()).unwrap_or(512),
+            read_only: text("ro").as_deref() == Some("1"),
+            discard_max_bytes: number("queue/discard_max_bytes").unwrap_or(0),
+            model: text("device/model").or_else(|| text("device/name")),
+            serial: text("serial").or_else(|| text("device/serial")).or_else(|| page_80(&folder)),
+            wwid: text("wwid").or_else(|| text("device/wwid")),
+            node: self.dev.join(name.replace('!', "/")),
+            name: name.to_owned(),
+        })
+    }
+
+    /// The partitions of a disk that the kernel shows, by number.
+    pub fn partitions(&self, disk: &Disk) -> Vec<PartitionNode> {
+        let folder = self.sys.join("block").join(&disk.name);
+        let mut partitions: Vec<PartitionNode> = fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let path = entry.path();
+                let number = |name: &str| attribute(&path.join(name)).and_then(|value| value.parse::<u64>().ok());
+                Some(PartitionNode {
+                    number: number("partition")?.try_into().ok()?,
+                    device: device_number(&attribute(&path.join("dev"))?)?,
+                    start_bytes: number("start")? * 512,
+                    length_bytes: number("size")? * 512,
+                    name: entry.file_name().to_string_lossy().into_owned(),
+                })
+            })
+            .collect();
+        partitions.sort_by_key(|partition| partition.number);
+        partitions
+    }
+}
+
+/// A sysfs attribute without the white space around it; nothing where it is missing or empty.
+pub(super) fn attribute(path: &Path) -> Option<String> {
+    let text = fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// `8:16` as a pair.
+pub(super) fn device_number(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.trim().split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn is_numbered(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The serial number of a SCSI or ATA disk: vital product data page 0x80, four bytes of header and then text
+/// (SPC-6, 7.7.18). There is no other place for it without udev.
+fn page_80(folder: &Path) -> Option<String> {
+    let page = fs::read(folder.join("device/vpd_pg80")).ok()?;
+    let length = usize::from(u16::from_be_bytes([*page.get(2)?, *page.get(3)?]));
+    let text = String::from_utf8_lossy(page.get(4..4 + length)?).trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
