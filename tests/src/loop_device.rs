@@ -1,0 +1,105 @@
+//! Loop devices that go away with their guard, also on a panic.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// A loop device over a sparse file of its own. `NIBS_KEEP=1` leaves it behind for a look, and says where.
+#[derive(Debug)]
+pub struct LoopDevice {
+    node: PathBuf,
+    folder: Option<TempDir>,
+}
+
+impl LoopDevice {
+    /// A disk of zeros with logical blocks of 512 bytes.
+    ///
+    /// # Panics
+    /// When there is no root, or losetup fails.
+    pub fn new(size_bytes: u64) -> Self {
+        Self::with_block_size(size_bytes, 512)
+    }
+
+    /// A disk of zeros with logical blocks of 512 or 4096 bytes.
+    ///
+    /// # Panics
+    /// When there is no root, or losetup fails.
+    pub fn with_block_size(size_bytes: u64, logical_block_size: u32) -> Self {
+        Self::attach(size_bytes, &["--sector-size", &logical_block_size.to_string()])
+    }
+
+    /// A read-only disk of zeros.
+    ///
+    /// # Panics
+    /// When there is no root, or losetup fails.
+    pub fn read_only(size_bytes: u64) -> Self {
+        Self::attach(size_bytes, &["--read-only"])
+    }
+
+    fn attach(size_bytes: u64, options: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("nibs-loop-").tempdir().expect("a folder for the disk");
+        let backing = folder.path().join("disk");
+        File::create(&backing).and_then(|file| file.set_len(size_bytes)).expect("a sparse file");
+        let node = run(Command::new("losetup").args(["--show", "--find", "--direct-io=on"]).args(options).arg(&backing));
+        Self { node: node.trim().into(), folder: Some(folder) }
+    }
+
+    /// `/dev/loop7`.
+    pub fn node(&self) -> &Path {
+        &self.node
+    }
+
+    /// The file below it. Read it only after a flush of the device.
+    pub fn backing(&self) -> PathBuf {
+        self.folder.as_ref().expect("there until drop").path().join("disk")
+    }
+
+    /// The node of a partition, which the kernel shows once somebody told it (`partx --add`, or an action).
+    pub fn partition(&self, number: u32) -> PathBuf {
+        PathBuf::from(format!("{}p{number}", self.node.display()))
+    }
+
+    /// Tells the kernel of the partitions that are in the table now: on its own it looks at no loop device.
+    ///
+    /// # Panics
+    /// When partx fails.
+    pub fn show_partitions(&self) {
+        run(Command::new("partx").arg("--update").arg(&self.node));
+    }
+
+    /// The whole content, read past the cache.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub fn content(&self) -> Vec<u8> {
+        run(Command::new("blockdev").arg("--flushbufs").arg(&self.node));
+        std::fs::read(&self.node).expect("reading the loop device")
+    }
+}
+
+impl Drop for LoopDevice {
+    fn drop(&mut self) {
+        if std::env::var_os("NIBS_KEEP").is_some() {
+            let folder = self.folder.take().map(TempDir::keep);
+            eprintln!("kept {} over {folder:?}", self.node.display());
+            return;
+        }
+        let _ = Command::new("partx").arg("--delete").arg(&self.node).output();
+        if let Err(error) = Command::new("losetup").arg("--detach").arg(&self.node).status() {
+            eprintln!("detaching {}: {error}", self.node.display());
+        }
+    }
+}
+
+/// Runs a tool of the host and gives its output.
+///
+/// # Panics
+/// When it is missing or fails, with what it said.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{command:?}: {}\n{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
