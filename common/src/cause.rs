@@ -71,6 +71,13 @@ causes! {
     Mount = "mount",
     /// A file of the installed system could not be read or written.
     File = "file",
+
+    /// The action does not see the processes of its host: `pid: host` is missing in the Template.
+    PidHost = "pid-host",
+    /// The container lacks a privilege that the action needs.
+    Privilege = "privilege",
+    /// What takes the machine down after the action's end could not be set up. The machine stays up.
+    HandOver = "hand-over",
 }
 
 impl Cause {

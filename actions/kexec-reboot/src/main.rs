@@ -1,5 +1,5 @@
-//! Starts the action.
+//! Starts the action, or the process that it leaves behind.
 
 fn main() -> std::process::ExitCode {
-    common::action::main(&common::variables::KEXEC_REBOOT, kexec_reboot::run)
+    kexec_reboot::start()
 }

@@ -87,5 +87,12 @@ pub static KEXEC_REBOOT: ActionSpec = ActionSpec {
     name: "kexec-reboot",
     about: "Hands the machine over to the installed system, after the Workflow's success was reported.",
     variables: &[REBOOT_MODE, WAIT_SECONDS],
-    causes: &[Cause::Configuration, Cause::Stopped, Cause::Internal],
+    causes: &[
+        Cause::Configuration,
+        Cause::PidHost,
+        Cause::Privilege,
+        Cause::HandOver,
+        Cause::Stopped,
+        Cause::Internal,
+    ],
 };
