@@ -8,6 +8,7 @@ pub mod disk;
 pub mod failure;
 pub mod log;
 pub mod page;
+pub mod root_dir;
 pub mod stop;
 pub mod sys;
 pub mod table;
