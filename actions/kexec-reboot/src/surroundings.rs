@@ -6,8 +6,8 @@ use anyhow::Context;
 use common::cause::Cause;
 use common::failure::{Because, Failure};
 
-/// CAP_SYS_ADMIN and CAP_SYS_BOOT of linux/capability.h: entering the host's namespaces, and taking it down.
-const NEEDED: [(u32, &str); 2] = [(21, "CAP_SYS_ADMIN"), (22, "CAP_SYS_BOOT")];
+/// Bits of linux/capability.h: the first two to enter the host's namespaces (setns(2)), the last to take it down.
+const NEEDED: [(u32, &str); 3] = [(18, "CAP_SYS_CHROOT"), (21, "CAP_SYS_ADMIN"), (22, "CAP_SYS_BOOT")];
 
 /// What this process sees of itself and of the first process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn without_privilege_it_names_what_is_missing() {
-        let failure = check(&Seen { capabilities: 1 << 21, ..in_container() }).unwrap_err();
+        let failure = check(&Seen { capabilities: 1 << 18 | 1 << 21, ..in_container() }).unwrap_err();
         assert_eq!(failure.cause, Cause::Privilege);
         assert!(failure.to_string().contains("CAP_SYS_BOOT"), "{failure}");
     }
