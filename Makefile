@@ -1,0 +1,97 @@
+# Nibs. `make` lists the targets. Needs Debian or Ubuntu, Rust (stable, with clippy and rustfmt) and Go; what else is
+# missing, each target installs by apt, after it has said what.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+TARGET := $(shell uname -m)-unknown-linux-gnu
+BIN := target/$(TARGET)/release
+ACTIONS := wipe-disk stream-image grow-partition write-netplan write-cloud-init kexec-reboot
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+
+# To build: a C compiler for what cannot be had in Rust, and libblkid as a static library with its headers.
+DEPS_BUILD := build-essential libblkid-dev libclang-dev ca-certificates
+# To make the disk image, the in-memory OS and the virtual machine of `make demo`.
+DEPS_DEMO := qemu-system-x86 qemu-utils ovmf mmdebstrap containerd runc skopeo docker-registry busybox-static cpio kmod \
+	dosfstools mtools gdisk e2fsprogs zstd util-linux openssh-client lvm2 curl
+# To run all suites: what makes old disks, and the runtimes that must take the images.
+DEPS_TEST := docker.io podman fdisk parted xfsprogs btrfs-progs mdadm cryptsetup-bin xz-utils bzip2 iproute2
+
+DENY := target/tools/bin/cargo-deny
+DENY_VERSION := 0.20.2
+
+##@ For everybody
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: deps-demo ## From a Hardware object to a booted node, in a virtual machine, with the real agent
+	@tests/demo.sh
+
+.PHONY: build
+build: deps-build ## The actions and nibs, as static release binaries
+	cargo build --release --locked $(ACTIONS:%=-p %) -p nibs
+
+.PHONY: images
+images: build ## An OCI image for each action, and target/oci/index.json that lists them
+	cargo run --quiet --locked -p images -- pack --platform linux/amd64=$(BIN) --out target/oci
+
+.PHONY: push
+push: images deps-demo ## Push the images: make push REGISTRY=registry.example/nibs
+	@[ -n "$${REGISTRY:-}" ] || { echo "push: set REGISTRY, as in: make push REGISTRY=registry.example/nibs" >&2; exit 2; }
+	for name in $(ACTIONS); do skopeo copy --all --preserve-digests "oci:target/oci/$$name:$(VERSION)" \
+		"docker://$$REGISTRY/$$name:$(VERSION)"; done
+
+##@ For those who work on it
+.PHONY: test
+test: check deps images os ## Everything: checks, unit tests, loop devices, container runtimes, virtual machines
+	cargo test --locked --workspace
+
+.PHONY: check
+check: deps-build $(DENY) ## Format, lints, licences and sources, and whether the docs match the code
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(DENY) --log-level error check bans licenses sources
+	cargo run --quiet --locked -p common --bin action-pages -- --check
+	cd tests/tinkerbell && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./...
+
+.PHONY: docs
+docs: deps-build ## Make the generated parts of the actions' pages anew
+	cargo run --quiet --locked -p common --bin action-pages
+
+.PHONY: clean
+clean: ## Remove all that was made
+	rm -rf target
+
+##@ Parts of the above
+.PHONY: os
+os: tinkerbell ## The Debian disk image, the in-memory OS and the guest of the suites, when something in them changed
+	tests/os/debian.sh --gz
+	tests/os/memory-os.sh agent target/tinkerbell/tink-agent
+	tests/os/memory-os.sh guest
+
+.PHONY: tinkerbell
+tinkerbell: ## The real tink-agent and the server of the suites
+	cd tests/tinkerbell && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o ../../target/tinkerbell/tink-agent \
+		github.com/tinkerbell/tinkerbell/cmd/agent
+	cd tests/tinkerbell && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o ../../target/tinkerbell/tinkerbell-server .
+
+.PHONY: deps
+deps: toolchains ## Install all Debian packages that are missing
+	@tests/deps.sh $(DEPS_BUILD) $(DEPS_DEMO) $(DEPS_TEST)
+
+.PHONY: deps-build deps-demo toolchains
+deps-build: toolchains
+	@tests/deps.sh $(DEPS_BUILD)
+deps-demo: toolchains
+	@tests/deps.sh $(DEPS_BUILD) $(DEPS_DEMO)
+toolchains:
+	@for tool in cargo cargo-clippy cargo-fmt go; do command -v $$tool > /dev/null || { \
+		echo "deps: $$tool is missing; install Rust (https://rustup.rs, stable) and Go (https://go.dev/dl, 1.26)" >&2; exit 1; }; done
+
+$(DENY): | toolchains
+	@echo "deps: cargo-deny $(DENY_VERSION) is missing; installing it into target/tools by cargo"
+	cargo install --quiet --locked --root target/tools --version $(DENY_VERSION) cargo-deny

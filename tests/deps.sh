@@ -1,0 +1,31 @@
+#!/bin/bash
+# Installs those of the named Debian packages that are missing, and says which.
+
+set -euo pipefail
+
+missing=()
+for package in "$@"; do
+    status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2> /dev/null || true)
+    [ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+stop() {
+    echo "deps: $1; missing: ${missing[*]}" >&2
+    exit 1
+}
+. /etc/os-release
+case " ${ID:-} ${ID_LIKE:-} " in
+*" debian "* | *" ubuntu "*) ;;
+*) stop "this is ${PRETTY_NAME:-no known system}, and packages are installed on Debian and Ubuntu only" ;;
+esac
+[ "$(id -u)" = 0 ] || stop "packages are installed by root only: run this target as root, or install them first"
+
+echo "deps: installing ${missing[*]} (apt, ${#missing[@]} packages)"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}"; } \
+    > "$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    stop "apt could not install them"
+fi
