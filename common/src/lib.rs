@@ -2,11 +2,13 @@
 //! report), and what they know of disks, partition tables and installed systems. Policy stays in the actions.
 
 pub mod action;
+pub mod blkid;
 pub mod cause;
 pub mod disk;
 
 pub mod failure;
 pub mod log;
+pub mod mount;
 pub mod page;
 pub mod root_dir;
 pub mod stop;

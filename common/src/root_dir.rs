@@ -80,6 +80,13 @@ impl RootDir {
             .because(Cause::File)
     }
 
+    /// The root of a mount that only its file descriptor leads to.
+    pub(crate) fn at(mount: impl AsFd) -> io::Result<Self> {
+        // A mount's own descriptor is for paths only (O_PATH); this one takes syncfs and the ioctls of filesystems.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self::new(rustix::fs::openat(mount, ".", flags, Mode::empty())?))
+    }
+
     /// A folder inside as a root of its own: nothing above it can be reached through it.
     ///
     /// # Errors
@@ -133,7 +140,9 @@ impl RootDir {
         let mut content = Vec::new();
         file.take(limit_bytes.saturating_add(1)).read_to_end(&mut content)?;
         if content.len() as u64 > limit_bytes {
-            return Err(io::Error::other(format!("it is longer than {limit_bytes} bytes, which none of its kind is")));
+            return Err(io::Error::other(format!(
+                "it is longer than {limit_bytes} bytes, which none of its kind is"
+            )));
         }
         Ok(content)
     }
@@ -177,7 +186,9 @@ impl RootDir {
             for name in plain_components(path)? {
                 so_far.push(name);
                 above = match self.folder(&so_far) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => make_dir(&above, name, attributes)?,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        make_dir(&above, name, attributes)?
+                    }
                     result => result?,
                 };
             }

@@ -59,7 +59,8 @@ fn nothing_is_written_outside() {
     root.write_atomic("etc/file", b"inside", own(0o600)).unwrap();
     assert_eq!(fs::read(outer.path().join("secret")).unwrap(), b"outside");
     assert_eq!(fs::read(inside.join("etc/file")).unwrap(), b"inside");
-    let mut names: Vec<_> = fs::read_dir(outer.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir(outer.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["root", "secret"]);
 }
@@ -73,7 +74,10 @@ fn a_fifo_does_not_block_and_is_no_file() {
     let start = Instant::now();
     for path in ["etc/os-release", "etc/link"] {
         let failure = root.read(path, 100).unwrap_err();
-        assert_eq!(failure.to_string(), format!("reading /{path} of the installed system: it is no regular file"));
+        assert_eq!(
+            failure.to_string(),
+            format!("reading /{path} of the installed system: it is no regular file")
+        );
         assert_eq!(root.kind(path).unwrap(), Some(Kind::Special));
     }
     assert!(start.elapsed() < Duration::from_secs(2));
@@ -86,7 +90,10 @@ fn reading_is_bounded() {
     let huge = fs::File::create(outer.path().join("root/etc/huge")).unwrap();
     huge.set_len(1 << 40).unwrap();
     let failure = root.read("etc/huge", 4096).unwrap_err();
-    assert!(failure.to_string().ends_with("it is longer than 4096 bytes, which none of its kind is"), "{failure}");
+    assert!(
+        failure.to_string().ends_with("it is longer than 4096 bytes, which none of its kind is"),
+        "{failure}"
+    );
     fs::write(outer.path().join("root/etc/fits"), [1; 4096]).unwrap();
     assert_eq!(root.read("etc/fits", 4096).unwrap().unwrap().len(), 4096);
     assert!(root.read("etc", 4096).is_err());
