@@ -1,5 +1,11 @@
 //! What the suites stand on: loop devices, servers, container runtimes and virtual machines, each behind a guard.
 
 pub mod binaries;
+pub mod cycle;
+pub mod installed_image;
 pub mod loop_device;
+pub mod os;
 pub mod outcome;
+pub mod registry;
+pub mod tinkerbell;
+pub mod vm;
