@@ -1,2 +1,4 @@
-//! The command `nibs`.
-fn main() {}
+//! Starts the command `nibs`.
+fn main() -> std::process::ExitCode {
+    nibs::main()
+}

@@ -1,0 +1,273 @@
+//! A field of an object: its value, its path and its place, so that everything said about it says where it is.
+
+use crate::finding::{Finding, Findings, Severity, show};
+use crate::node::{Node, Plain, Position, Value, plain};
+use crate::object::Object;
+
+/// A field that an object has or could have.
+#[derive(Debug, Clone)]
+pub struct Field<'a> {
+    object: &'a Object,
+    path: String,
+    node: Option<&'a Node>,
+    /// Where it stands, or the nearest thing above it that is there.
+    at: Position,
+}
+
+impl<'a> Field<'a> {
+    /// All of the object.
+    pub fn root(object: &'a Object) -> Self {
+        Field { object, path: String::new(), node: Some(&object.node), at: object.node.at }
+    }
+
+    /// The object it belongs to.
+    pub fn object(&self) -> &'a Object {
+        self.object
+    }
+
+    /// Where it stands, or the nearest thing above it that is there.
+    pub fn at(&self) -> Position {
+        self.at
+    }
+
+    /// The file's name, and the line: for a message about another field.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.object.file, self.at.line)
+    }
+
+    /// The field of that name below this one.
+    pub fn get(&self, key: &str) -> Field<'a> {
+        let simple = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let path = match (self.path.as_str(), simple) {
+            ("", true) => key.to_owned(),
+            (path, true) => format!("{path}.{key}"),
+            (path, false) => format!("{path}[{key:?}]"),
+        };
+        match self.node.and_then(|n| n.get(key)) {
+            // A scalar is where its value is; what is larger, where its key is.
+            Some(entry) => {
+                let large =
+                    matches!(entry.node.value, Value::List(_) | Value::Map(_)) || entry.node.is_null();
+                let at = if large { entry.at } else { entry.node.at };
+                Field { object: self.object, path, node: Some(&entry.node).filter(|n| !n.is_null()), at }
+            }
+            None => Field { object: self.object, path, node: None, at: self.at },
+        }
+    }
+
+    /// The field at a path of simple names, as `spec.template.spec`.
+    pub fn dig(&self, path: &str) -> Field<'a> {
+        path.split('.').fold(self.clone(), |field, key| field.get(key))
+    }
+
+    /// Whether it is there and not null.
+    pub fn exists(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// Whether it is a mapping.
+    pub fn is_map(&self) -> bool {
+        matches!(self.node, Some(Node { value: Value::Map(_), .. }))
+    }
+
+    /// The elements of a list; none when it is missing.
+    pub fn items(&self, findings: &mut Findings) -> Vec<Field<'a>> {
+        match self.node.map(|n| &n.value) {
+            None => Vec::new(),
+            Some(Value::List(items)) => {
+                let item = |(i, node): (usize, &'a Node)| Field {
+                    object: self.object,
+                    path: format!("{}[{i}]", self.path),
+                    node: Some(node).filter(|n| !n.is_null()),
+                    at: node.at,
+                };
+                items.iter().enumerate().map(item).collect()
+            }
+            Some(_) => {
+                self.wrong_kind(findings, "a list");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Names and fields of a mapping; none when it is missing.
+    pub fn entries(&self, findings: &mut Findings) -> Vec<(&'a str, Field<'a>)> {
+        match self.node.map(|n| &n.value) {
+            None => Vec::new(),
+            Some(Value::Map(entries)) => entries.iter().map(|e| (e.key.as_str(), self.get(&e.key))).collect(),
+            Some(_) => {
+                self.wrong_kind(findings, "a mapping");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Its text. None when it is missing, and when it is something else, which is said.
+    pub fn text(&self, findings: &mut Findings) -> Option<&'a str> {
+        match &self.node?.value {
+            Value::Scalar { text, plain: true } if plain(text) != Plain::Text => {
+                let kind = self.node?.kind();
+                self.error(findings, format!("{text} is {kind} here; text is accepted, in quotes: {text:?}"));
+                None
+            }
+            Value::Scalar { text, .. } => Some(text),
+            _ => {
+                self.wrong_kind(findings, "text");
+                None
+            }
+        }
+    }
+
+    /// Its text, which must be there and not be empty: else that is said, with what is accepted.
+    pub fn required(&self, findings: &mut Findings, accepted: &str) -> Option<&'a str> {
+        if self.node.is_none() {
+            self.missing(findings, accepted);
+            return None;
+        }
+        let text = self.text(findings)?;
+        if text.is_empty() {
+            self.error(findings, format!("empty; {accepted} is accepted"));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// Its boolean. None when it is missing, and when it is something else, which is said.
+    pub fn boolean(&self, findings: &mut Findings) -> Option<bool> {
+        match &self.node?.value {
+            Value::Scalar { text, plain: true } if matches!(plain(text), Plain::Bool(_)) => {
+                Some(plain(text) == Plain::Bool(true))
+            }
+            Value::Scalar { text, .. } => {
+                self.error(findings, format!("{}; true and false are accepted, without quotes", show(text)));
+                None
+            }
+            _ => {
+                self.wrong_kind(findings, "true or false");
+                None
+            }
+        }
+    }
+
+    /// Its whole number. None when it is missing, and when it is something else, which is said.
+    pub fn integer(&self, findings: &mut Findings) -> Option<i64> {
+        match &self.node?.value {
+            Value::Scalar { text, plain: true } if text.parse::<i64>().is_ok() => text.parse().ok(),
+            Value::Scalar { text, .. } => {
+                self.error(findings, format!("{}; a whole number is accepted, without quotes", show(text)));
+                None
+            }
+            _ => {
+                self.wrong_kind(findings, "a whole number");
+                None
+            }
+        }
+    }
+
+    /// Says that it is missing.
+    pub fn missing(&self, findings: &mut Findings, accepted: &str) {
+        self.error(findings, format!("missing; {accepted} is accepted"));
+    }
+
+    /// Says that its value is wrong.
+    pub fn wrong(&self, findings: &mut Findings, value: &str, accepted: &str) {
+        self.error(findings, format!("{}; {accepted} is accepted", show(value)));
+    }
+
+    /// Adds an error about it.
+    pub fn error(&self, findings: &mut Findings, message: impl Into<String>) {
+        self.push(findings, Severity::Error, message.into());
+    }
+
+    /// Adds a warning about it.
+    pub fn warning(&self, findings: &mut Findings, message: impl Into<String>) {
+        self.push(findings, Severity::Warning, message.into());
+    }
+
+    fn wrong_kind(&self, findings: &mut Findings, accepted: &str) {
+        let kind = self.node.map_or("nothing", Node::kind);
+        self.error(findings, format!("{kind}; {accepted} is accepted"));
+    }
+
+    fn push(&self, findings: &mut Findings, severity: Severity, message: String) {
+        findings.push(Finding {
+            severity,
+            file: Some(self.object.file.to_string()),
+            at: Some(self.at),
+            object: Some(self.object.label()),
+            field: Some(self.path.clone()).filter(|p| !p.is_empty()),
+            message,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object;
+
+    const TEXT: &str = "apiVersion: tinkerbell.org/v1alpha1\nkind: Hardware\nmetadata:\n  name: a\n  annotations:\n    \
+                        x.io/p: 3\nspec:\n  n: 22.10\n  t: 'x'\n  b: yes\n  e: ''\n  none:\n  list: [a, {b: 1}]\n";
+
+    fn with(check: impl Fn(Field<'_>, &mut Findings)) -> String {
+        let mut findings = Findings::default();
+        let mut objects = Vec::new();
+        object::read("f", TEXT, &mut objects, &mut findings);
+        check(Field::root(&objects[0]), &mut findings);
+        let report = findings.report();
+        report.lines().filter(|l| !l.contains(" error, ")).map(|l| format!("{l}\n")).collect()
+    }
+
+    #[test]
+    fn values_of_each_kind() {
+        let said = with(|root, findings| {
+            let spec = root.get("spec");
+            assert_eq!(spec.get("t").text(findings), Some("x"));
+            assert_eq!(spec.get("b").boolean(findings), Some(true));
+            assert_eq!(spec.get("list").items(findings).len(), 2);
+            assert!(!spec.get("none").exists());
+            assert_eq!(spec.get("none").text(findings), None);
+            assert_eq!(spec.entries(findings).len(), 6);
+            assert_eq!(spec.get("list").items(findings)[1].get("b").integer(findings), Some(1));
+        });
+        assert_eq!(said, "");
+    }
+
+    #[test]
+    fn each_wrong_value_says_where_it_is_and_what_would_do() {
+        type Check = fn(Field<'_>, &mut Findings);
+        let cases: [(Check, &str); 7] = [
+            (
+                |root, f| assert_eq!(root.dig("spec.n").text(f), None),
+                "f:8:6: error: Hardware default/a: spec.n: 22.10 is a number here; text is accepted, in quotes: \"22.10\"\n",
+            ),
+            (
+                |root, f| assert_eq!(root.dig("metadata.annotations").get("x.io/p").text(f), None),
+                "f:6:13: error: Hardware default/a: metadata.annotations[\"x.io/p\"]: 3 is a number here; text is accepted, in quotes: \"3\"\n",
+            ),
+            (
+                |root, f| assert_eq!(root.dig("spec.t").boolean(f), None),
+                "f:9:6: error: Hardware default/a: spec.t: \"x\"; true and false are accepted, without quotes\n",
+            ),
+            (
+                |root, f| assert_eq!(root.dig("spec.e").required(f, "a name"), None),
+                "f:11:6: error: Hardware default/a: spec.e: empty; a name is accepted\n",
+            ),
+            (
+                |root, f| assert_eq!(root.dig("spec.none.deeper").required(f, "a name"), None),
+                "f:12:3: error: Hardware default/a: spec.none.deeper: missing; a name is accepted\n",
+            ),
+            (
+                |root, f| assert!(root.dig("spec.t").items(f).is_empty()),
+                "f:9:6: error: Hardware default/a: spec.t: text; a list is accepted\n",
+            ),
+            (
+                |root, f| assert_eq!(root.dig("spec.list").integer(f), None),
+                "f:13:3: error: Hardware default/a: spec.list: a list; a whole number is accepted\n",
+            ),
+        ];
+        for (check, expected) in cases {
+            assert_eq!(with(check), expected);
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! YAML and JSON as a tree in which every value knows where it stands, and every scalar how it was written.
+//!
+//! Deserialising would lose both: `22.10` would come back as the number 22.1, and a wrong value without its line.
+
+use std::collections::HashMap;
+
+use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, Tag, options};
+
+/// How many values a file may hold once its aliases are followed: a bound on what a few lines can ask for.
+const MAX_NODES: usize = 500_000;
+
+/// A place in a file, both from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position {
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Where it begins.
+    pub at: Position,
+    /// What it is.
+    pub value: Value,
+}
+
+/// What a [`Node`] is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A scalar, as written but for quotes and escapes.
+    Scalar {
+        /// Its text.
+        text: String,
+        /// Whether it stands without quotes, so that it may be a number, a boolean or null.
+        plain: bool,
+    },
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping, in the file's order.
+    Map(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key's text.
+    pub key: String,
+    /// Where the key stands.
+    pub at: Position,
+    /// The value.
+    pub node: Node,
+}
+
+/// What a plain scalar means to the Kubernetes API's YAML (1.1, as kubectl reads it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plain {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A number.
+    Number,
+    /// Text after all.
+    Text,
+}
+
+/// What the plain scalar `text` means.
+pub fn plain(text: &str) -> Plain {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Plain::Null,
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => {
+            Plain::Bool(true)
+        }
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => {
+            Plain::Bool(false)
+        }
+        _ if is_number(text) => Plain::Number,
+        _ => Plain::Text,
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let radix = |prefix: &str, radix: u32| {
+        digits
+            .strip_prefix(prefix)
+            .is_some_and(|d| !d.is_empty() && d.chars().all(|c| c.is_digit(radix) || c == '_'))
+    };
+    if matches!(digits, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN") {
+        return true;
+    }
+    if radix("0x", 16) || radix("0b", 2) || radix("0o", 8) {
+        return true;
+    }
+    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.contains(|c: char| c.is_ascii_digit())
+        && digits.replace('_', "").parse::<f64>().is_ok()
+}
+
+impl Node {
+    /// The value of `key`, where this is a mapping that has it.
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|e| e.key == key),
+            _ => None,
+        }
+    }
+
+    /// Whether it is nothing: an empty or `null` scalar.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar { text, plain: true } if plain(text) == Plain::Null)
+    }
+
+    /// What it is, for a message about what it should have been.
+    pub fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+            Value::Scalar { text, plain: true } => match plain(text) {
+                Plain::Null => "nothing",
+                Plain::Bool(_) => "a boolean",
+                Plain::Number => "a number",
+                Plain::Text => "text",
+            },
+            Value::Scalar { .. } => "text",
+        }
+    }
+}
+
+/// What a file holds, and what is wrong with its form.
+#[derive(Debug, Default)]
+pub struct Parsed {
+    /// Its documents, without empty ones.
+    pub documents: Vec<Node>,
+    /// Where its form is wrong, and how: never with its content.
+    pub problems: Vec<(Position, String)>,
+}
+
+/// Reads YAML or JSON. What comes before a syntax error is still returned.
+pub fn parse(text: &str) -> Parsed {
+    let options: Options = options! { emit_comments: false };
+    let mut reader = Reader {
+        events: Parser::new_from_str_with_options(text.trim_start_matches('\u{feff}'), options),
+        anchors: HashMap::new(),
+        nodes: 0,
+        problems: Vec::new(),
+    };
+    let mut documents = Vec::new();
+    loop {
+        match reader.next() {
+            Ok(Some((Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _))) => {
+                reader.anchors.clear();
+            }
+            Ok(Some((Event::StreamEnd, _)) | None) => break,
+            Ok(Some((event, span))) => match reader.node(event, span) {
+                Ok(node) if node.is_null() => {}
+                Ok(node) => documents.push(node),
+                Err(problem) => {
+                    reader.problems.push(problem);
+                    break;
+                }
+            },
+            Err(problem) => {
+                reader.problems.push(problem);
+                break;
+            }
+        }
+    }
+    Parsed { documents, problems: reader.problems }
+}
+
+type Problem = (Position, String);
+
+struct Reader<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> {
+    events: P,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+    problems: Vec<Problem>,
+}
+
+impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P> {
+    fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, Problem> {
+        self.events.next().transpose().map_err(|error| {
+            let marker = error.marker();
+            let at = Position { line: marker.line(), column: marker.col() + 1 };
+            (at, format!("no YAML: {}", error.info()))
+        })
+    }
+
+    /// The node that begins with `event`. Nesting is bounded by the parser's own limit.
+    fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, Problem> {
+        let at = Position { line: span.start.line(), column: span.start.col() + 1 };
+        self.count(1, at)?;
+        let (value, anchor) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain && !tag.as_deref().is_some_and(is_text);
+                (Value::Scalar { text: text.into_owned(), plain }, anchor)
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                let mut items = Vec::new();
+                loop {
+                    match self.next()? {
+                        Some((Event::SequenceEnd, _)) => break,
+                        Some((event, span)) => items.push(self.node(event, span)?),
+                        None => return Err((at, "no YAML: the list has no end".into())),
+                    }
+                }
+                (Value::List(items), anchor)
+            }
+            Event::MappingStart(_, anchor, _) => (Value::Map(self.entries(at)?), anchor),
+            Event::Alias(id) => {
+                let node =
+                    self.anchors.get(&id).cloned().ok_or((at, "an alias within its own anchor".into()))?;
+                self.count(size(&node), at)?;
+                return Ok(Node { at, ..node });
+            }
+            other => return Err((at, format!("no YAML: {other:?} where a value belongs"))),
+        };
+        let node = Node { at, value };
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn entries(&mut self, at: Position) -> Result<Vec<Entry>, Problem> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut merged = Vec::new();
+        loop {
+            let (event, span) = match self.next()? {
+                Some((Event::MappingEnd, _)) => break,
+                Some(next) => next,
+                None => return Err((at, "no YAML: the mapping has no end".into())),
+            };
+            let key = self.node(event, span)?;
+            let Value::Scalar { text, plain } = key.value else {
+                return Err((key.at, format!("a key is {}; text is accepted", key.kind())));
+            };
+            let Some((event, span)) = self.next()? else {
+                return Err((key.at, "no YAML: a key has no value".into()));
+            };
+            let node = self.node(event, span)?;
+            if plain && text == "<<" {
+                merged.push(node);
+            } else if entries.iter().any(|e| e.key == text) {
+                self.problems.push((key.at, format!("the key {text:?} is there twice in one mapping")));
+            } else {
+                entries.push(Entry { key: text, at: key.at, node });
+            }
+        }
+        for node in merged {
+            let sources = match node.value {
+                Value::List(items) => items,
+                value => vec![Node { at: node.at, value }],
+            };
+            for source in sources {
+                let Value::Map(more) = source.value else {
+                    return Err((source.at, "the value of << is no mapping".into()));
+                };
+                for entry in more {
+                    if entries.iter().all(|e| e.key != entry.key) {
+                        entries.push(entry);
+                    }
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    fn count(&mut self, more: usize, at: Position) -> Result<(), Problem> {
+        self.nodes += more;
+        if self.nodes > MAX_NODES { Err((at, format!("more than {MAX_NODES} values"))) } else { Ok(()) }
+    }
+}
+
+fn is_text(tag: &Tag) -> bool {
+    tag.core_suffix() == Some("str")
+}
+
+fn size(node: &Node) -> usize {
+    1 + match &node.value {
+        Value::Scalar { .. } => 0,
+        Value::List(items) => items.iter().map(size).sum(),
+        Value::Map(entries) => entries.iter().map(|e| 1 + size(&e.node)).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scalar(text: &str, path: &[&str]) -> (String, bool, Position) {
+        let parsed = parse(text);
+        assert_eq!(parsed.problems, []);
+        let mut node = &parsed.documents[0];
+        for key in path {
+            node = &node.get(key).unwrap().node;
+        }
+        match &node.value {
+            Value::Scalar { text, plain } => (text.clone(), *plain, node.at),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn scalars_keep_their_text_and_place() {
+        let text = "a:\n  version: 22.10\n  mac: '52:54:00:12:34:56'\n  t: !!str 1\n";
+        assert_eq!(scalar(text, &["a", "version"]), ("22.10".into(), true, Position { line: 2, column: 12 }));
+        assert_eq!(
+            scalar(text, &["a", "mac"]),
+            ("52:54:00:12:34:56".into(), false, Position { line: 3, column: 8 })
+        );
+        assert!(!scalar(text, &["a", "t"]).1);
+    }
+
+    #[test]
+    fn json_is_read_as_well() {
+        let text = "{\n\t\"a\": {\"b\": \"\\u0026/\\/\"},\n\t\"c\": [1, true]\n}\n";
+        assert_eq!(scalar(text, &["a", "b"]), ("&//".into(), false, Position { line: 2, column: 13 }));
+    }
+
+    #[test]
+    fn several_documents_and_empty_ones() {
+        let parsed = parse("---\na: 1\n---\n---\n# nothing\n---\nb: 2\n...\n");
+        assert_eq!(parsed.problems, []);
+        assert_eq!(parsed.documents.len(), 2);
+        assert!(parse("").documents.is_empty());
+    }
+
+    #[test]
+    fn aliases_and_merges() {
+        let text = "base: &b {x: 1, y: 2}\nlist: [*b]\nown: {<<: *b, x: 3}\n";
+        assert_eq!(scalar(text, &["own", "x"]).0, "3");
+        assert_eq!(scalar(text, &["own", "y"]).0, "2");
+    }
+
+    #[test]
+    fn a_bomb_is_refused_in_time() {
+        let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for i in 1..12 {
+            let alias = format!("*a{}", i - 1);
+            text += &format!("a{i}: &a{i} [{}]\n", vec![alias; 9].join(","));
+        }
+        let parsed = parse(&text);
+        assert!(parsed.problems[0].1.contains("more than 500000 values"), "{:?}", parsed.problems);
+    }
+
+    #[test]
+    fn wrong_form_is_told_with_its_place() {
+        let (at, said) = parse("a: 1\nb: [1,\nc: {\n").problems.remove(0);
+        assert!(at.line >= 2 && said.starts_with("no YAML: "), "{at:?} {said}");
+        let twice = parse("a: 1\nb: 2\na: 3\n");
+        assert_eq!(
+            twice.problems,
+            [(Position { line: 3, column: 1 }, "the key \"a\" is there twice in one mapping".into())]
+        );
+        assert!(parse("? [a]\n: 1\n").problems[0].1.contains("a key is a list"));
+    }
+
+    #[test]
+    fn what_kubectl_takes_for_numbers_and_booleans() {
+        for number in ["0", "-12", "1e3", "0x1F", "1_000", ".5", "22.04", "+.inf"] {
+            assert_eq!(plain(number), Plain::Number, "{number}");
+        }
+        for text in ["192.0.2.1", "02:00:00:00:00:09", "-", ".", "e3", "1.2.3", "nano", "infinity", "0x"] {
+            assert_eq!(plain(text), Plain::Text, "{text}");
+        }
+        assert_eq!(
+            [plain("yes"), plain("False"), plain("~")],
+            [Plain::Bool(true), Plain::Bool(false), Plain::Null]
+        );
+    }
+}
