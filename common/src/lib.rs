@@ -17,3 +17,4 @@ pub mod table;
 
 pub mod values;
 pub mod variables;
+pub mod yaml;
