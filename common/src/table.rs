@@ -4,6 +4,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+pub mod gpt;
+pub mod mbr;
+pub mod relocate;
+
+#[cfg(test)]
+mod tests;
+
 /// Something that can be read at an offset: a disk, or the first bytes of an image.
 pub trait ReadAt {
     /// Fills the buffer from this offset in bytes.
@@ -83,5 +90,120 @@ impl Partition {
     /// How long it is, in bytes.
     pub fn length_bytes(&self, table: &PartitionTable) -> u64 {
         (self.last_lba - self.first_lba + 1) * u64::from(table.logical_block_size)
+    }
+}
+
+/// Why a partition table could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The disk could not be read.
+    #[error("reading the partition table: {0}")]
+    Io(#[from] io::Error),
+    /// The protective MBR announces a GPT, and neither copy of it is right.
+    #[error("both copies of the GPT are damaged: the first ({primary}), the last ({backup})")]
+    Gpt {
+        /// What is wrong with the copy after block 0.
+        primary: gpt::GptError,
+        /// What is wrong with the copy at the disk's end.
+        backup: gpt::GptError,
+    },
+    /// An entry cannot be right.
+    #[error("partition {number} goes from block {first_lba} to {last_lba}, the disk from 0 to {end_lba}")]
+    Outside {
+        /// The partition's number.
+        number: u32,
+        /// Its first block.
+        first_lba: u64,
+        /// Its last block.
+        last_lba: u64,
+        /// The last block of the disk.
+        end_lba: u64,
+    },
+    /// Two entries claim the same blocks.
+    #[error("partitions {0} and {1} overlap")]
+    Overlap(u32, u32),
+    /// The chain of extended boot records leads nowhere, or does not end.
+    #[error("the chain of logical partitions is broken at block {0}")]
+    BrokenChain(u64),
+}
+
+/// Reads the partition table of a disk of `size_bytes`. A GPT counts only behind an MBR that announces it, as for
+/// firmware and kernel (UEFI 2.10, 5.2.3; `block/partitions/efi.c`), also behind a hybrid one; where its first copy is
+/// damaged, its last one is read. `None` where there is no table.
+///
+/// # Errors
+/// A table that is there and cannot be right, and a disk that cannot be read.
+pub fn read<R: ReadAt + ?Sized>(
+    disk: &R,
+    size_bytes: u64,
+    logical_block_size: u32,
+) -> Result<Option<PartitionTable>, TableError> {
+    let Some(blocks) = blocks(size_bytes, logical_block_size) else { return Ok(None) };
+    let mut first = vec![0; logical_block_size as usize];
+    disk.read_exact_at(&mut first, 0)?;
+    let Some(boot_record) = mbr::BootRecord::parse(&first) else { return Ok(None) };
+    let table = if boot_record.announces_gpt() {
+        let copy = match gpt::read_primary(disk, blocks, logical_block_size)? {
+            Ok(copy) => copy,
+            Err(primary) => gpt::read_backup(disk, blocks, logical_block_size)?
+                .map_err(|backup| TableError::Gpt { primary, backup })?,
+        };
+        copy.table()
+    } else {
+        mbr::table(disk, &boot_record, blocks, logical_block_size)?
+    };
+    check(&table, blocks)?;
+    Ok(Some(table))
+}
+
+/// Every table that there is a trace of, for those who erase: a GPT without its MBR, an older backup GPT behind an MBR,
+/// and of each the partitions that lie on the disk.
+///
+/// # Errors
+/// When the disk cannot be read.
+pub fn traces<R: ReadAt + ?Sized>(
+    disk: &R,
+    size_bytes: u64,
+    logical_block_size: u32,
+) -> io::Result<Vec<PartitionTable>> {
+    let Some(blocks) = blocks(size_bytes, logical_block_size) else { return Ok(Vec::new()) };
+    let mut tables = Vec::new();
+    tables.extend(gpt::read_primary(disk, blocks, logical_block_size)?.ok().map(|copy| copy.table()));
+    tables.extend(gpt::read_backup(disk, blocks, logical_block_size)?.ok().map(|copy| copy.table()));
+    let mut first = vec![0; logical_block_size as usize];
+    disk.read_exact_at(&mut first, 0)?;
+    if let Some(boot_record) = mbr::BootRecord::parse(&first) {
+        match mbr::table(disk, &boot_record, blocks, logical_block_size) {
+            Ok(table) => tables.push(table),
+            Err(TableError::Io(error)) => return Err(error),
+            Err(_) => tables.push(boot_record.primaries(logical_block_size)),
+        }
+    }
+    for table in &mut tables {
+        table.partitions.retain(|each| each.first_lba > 0 && each.first_lba <= each.last_lba && each.last_lba < blocks);
+    }
+    tables.retain(|table| !table.partitions.is_empty());
+    tables.dedup();
+    Ok(tables)
+}
+
+/// The number of blocks of a disk that can hold a table; at least 64 bytes of entries follow the boot code of block 0.
+fn blocks(size_bytes: u64, logical_block_size: u32) -> Option<u64> {
+    let usable = logical_block_size.is_power_of_two() && (512..=65536).contains(&logical_block_size);
+    (usable && size_bytes >= u64::from(logical_block_size)).then(|| size_bytes / u64::from(logical_block_size))
+}
+
+/// Whether every partition lies on a disk of so many blocks, and none on another.
+fn check(table: &PartitionTable, blocks: u64) -> Result<(), TableError> {
+    for &Partition { number, first_lba, last_lba, .. } in &table.partitions {
+        if first_lba == 0 || first_lba > last_lba || last_lba >= blocks {
+            return Err(TableError::Outside { number, first_lba, last_lba, end_lba: blocks - 1 });
+        }
+    }
+    let mut by_place: Vec<&Partition> = table.partitions.iter().collect();
+    by_place.sort_by_key(|partition| partition.first_lba);
+    match by_place.windows(2).find(|pair| pair[1].first_lba <= pair[0].last_lba) {
+        Some(pair) => Err(TableError::Overlap(pair[0].number, pair[1].number)),
+        None => Ok(()),
     }
 }
