@@ -59,7 +59,10 @@ mod tests {
 
     #[test]
     fn colours_and_cursor_moves_are_left_out() {
-        assert_eq!(plain("\x1b[2J\x1b[01;01H[\x1b[0;32m  OK  \x1b[0m] up\r\nlogin: "), "[  OK  ] up\nlogin: ");
+        assert_eq!(
+            plain("\x1b[2J\x1b[01;01H[\x1b[0;32m  OK  \x1b[0m] up\r\nlogin: "),
+            "[  OK  ] up\nlogin: "
+        );
         assert_eq!(plain("\x1b[0"), "");
     }
 }

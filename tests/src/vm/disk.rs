@@ -152,7 +152,8 @@ impl Disk {
         let logical = self.logical_block_bytes;
         let physical = self.physical_block_bytes.unwrap_or(logical);
         device += &format!(
-            ",serial={serial},logical_block_size={logical},physical_block_size={physical},bootindex={index}"
+            ",serial={serial},logical_block_size={logical},physical_block_size={physical},bootindex={}",
+            index + 1
         );
         device
     }

@@ -26,7 +26,7 @@ mod guest;
 mod machine;
 mod network;
 mod output;
-mod process;
+pub(crate) mod process;
 mod qmp;
 mod ssh;
 

@@ -22,7 +22,11 @@ type Order = (Command, Sender<std::io::Result<Child>>);
 ///
 /// # Errors
 /// When the process cannot be made. A program that is not there is seen as `setpriv` ending with 127.
-pub(super) fn spawn_bound(program: &str, arguments: &[String], set_up: impl FnOnce(&mut Command)) -> Result<Child> {
+pub(crate) fn spawn_bound(
+    program: &str,
+    arguments: &[String],
+    set_up: impl FnOnce(&mut Command),
+) -> Result<Child> {
     static ORDERS: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
     let orders = ORDERS.get_or_init(|| {
         let (sender, receiver) = channel::<Order>();
@@ -53,7 +57,7 @@ pub(super) fn spawn_bound(program: &str, arguments: &[String], set_up: impl FnOn
 ///
 /// # Errors
 /// When the child cannot be waited for.
-pub(super) fn wait_within(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+pub(crate) fn wait_within(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait().context("waiting for a process")? {
@@ -70,7 +74,7 @@ pub(super) fn wait_within(child: &mut Child, limit: Duration) -> Result<Option<E
 ///
 /// # Errors
 /// When it cannot be started, or has not ended in time (then it is killed).
-pub(super) fn output_within(program: &str, arguments: &[String], limit: Duration) -> Result<Output> {
+pub(crate) fn output_within(program: &str, arguments: &[String], limit: Duration) -> Result<Output> {
     let folder = tempfile::tempdir().context("making a folder for a program's output")?;
     let (out, err) = (folder.path().join("out"), folder.path().join("err"));
     let (out_file, err_file) = (std::fs::File::create(&out)?, std::fs::File::create(&err)?);

@@ -1,0 +1,202 @@
+#!/bin/bash
+# Makes a Debian 12 disk image as a cloud's would be: from the host's apt sources, with mmdebstrap.
+#
+#   debian.sh [--gz] [OUT]     OUT/debian-12.raw, debian-12.raw.zst, with --gz also debian-12.raw.gz; each with its
+#                              .sha256 beside it, as sha256sum writes them
+#
+# OUT is target/os of this checkout unless it is given. 1.5 GiB for disks of 512-byte logical blocks: GPT with a BIOS
+# boot partition, an EFI system partition and an ext4 root that comes last. It boots by BIOS and by UEFI, has a serial
+# console on ttyS0, and no identity: machine-id, host keys, users and addresses come from cloud-init (NoCloud, from
+# /var/lib/cloud/seed/nocloud or a disk). Without a seed cloud-init stays off and nobody can log in.
+#
+# Made again only when the script or a package that goes into it has changed. Needs root, no KVM, no loop device; all
+# mounts are mmdebstrap's own, in its own mount namespace.
+
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/made-from.sh"
+. "$here/debian-apt.sh"
+
+gz=0
+if [ "${1:-}" = --gz ]; then
+    gz=1
+    shift
+fi
+out=${1:-$here/../../target/os}
+[ "$(id -u)" = 0 ] || {
+    echo "$0: must run as root" >&2
+    exit 1
+}
+require_commands mmdebstrap=mmdebstrap sgdisk=gdisk mkfs.ext4=e2fsprogs mkfs.vfat=dosfstools mcopy=mtools zstd=zstd \
+    flock=util-linux
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+lock_output "$out"
+
+packages=(
+    systemd-sysv systemd-resolved systemd-timesyncd udev dbus login kmod iproute2 e2fsprogs dosfstools
+    linux-image-cloud-amd64 initramfs-tools zstd grub-efi-amd64-bin grub-pc-bin grub2-common
+    cloud-init cloud-guest-utils netplan.io openssh-server sudo
+)
+size_mib=1536
+# Partitions, in MiB from the beginning of the disk: 1 BIOS boot, 2 ESP, 3 root to the last MiB.
+esp_start_mib=2 esp_mib=64 root_start_mib=66 root_end_mib=$((size_mib - 1))
+
+debian_apt "$out"
+closure=$(closure_of_packages "${packages[@]}")
+[ -n "$closure" ] || {
+    echo "$0: apt cannot tell what ${packages[*]} need; run apt-get update" >&2
+    exit 1
+}
+digest=$({
+    cat "$here/debian.sh" "$here/debian-apt.sh" "$here"/debian/*
+    echo "$SOURCES"
+    echo "$closure"
+} | digest_of_input)
+
+compress() { # SUFFIX COMMAND...: makes the image .raw.SUFFIX and its digest file, when they are not there
+    local file=$out/debian-12.raw.$1
+    shift
+    "$@" <"$out/debian-12.raw" >"$file.part"
+    mv "$file.part" "$file"
+    write_digest "$file"
+}
+
+write_digest() {
+    (cd "$out" && sha256sum "${1##*/}" >"${1##*/}.sha256")
+}
+
+raw=$out/debian-12.raw
+gz_is_wanted_and_missing() {
+    [ "$gz" = 1 ] && { [ ! -s "$raw.gz" ] || [ ! -s "$raw.gz.sha256" ]; }
+}
+if is_made "$raw.made-from" "$digest" "$raw" "$raw.sha256" "$raw.zst" "$raw.zst.sha256"; then
+    ! gz_is_wanted_and_missing || compress gz gzip -6
+    exit 0
+fi
+rm -f "$raw".*
+
+work=$(mktemp -d "$out/work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM HUP
+
+# --- the root filesystem
+
+echo "debian: $(wc -l <<<"$closure") packages of Debian $SUITE by mmdebstrap" >&2
+# mmdebstrap's apt reads no configuration of the host: hand it what says how to reach the archive.
+apt_conf=$work/apt.conf
+apt-config dump Acquire | grep -E '^Acquire::(http|https|Check-|Retries|ForceIPv)' >"$apt_conf" || true
+root=$work/root
+mmdebstrap --quiet --mode=root --variant=minbase --include="$(IFS=, && echo "${packages[*]}")" \
+    --aptopt="$apt_conf" --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    "$SUITE" "$root" - <<<"$SOURCES" >"$work/mmdebstrap.log" 2>&1 || {
+    tail -n 30 "$work/mmdebstrap.log" >&2
+    echo "$0: mmdebstrap failed" >&2
+    exit 1
+}
+
+root_uuid=$(cat /proc/sys/kernel/random/uuid)
+esp_id=$(od -An -N4 -tx4 /dev/urandom | tr -d ' ' | tr a-f A-F)
+kernel=$(cd "$root/boot" && ls vmlinuz-* | sort -V | tail -n 1)
+release=${kernel#vmlinuz-}
+
+cat >"$root/etc/fstab" <<END
+UUID=$root_uuid / ext4 rw,discard,errors=remount-ro 0 1
+UUID=${esp_id:0:4}-${esp_id:4:4} /boot/efi vfat defaults,umask=077 0 0
+END
+mkdir -p "$root/boot/efi" "$root/etc/netplan"
+# What Debian's own cloud images have: whatever card there is asks for an address until something else is known.
+install -m 600 "$here/debian/90-default.yaml" "$root/etc/netplan/90-default.yaml"
+install -m 644 "$here/debian/default-grub" "$root/etc/default/grub"
+ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
+mkdir -p "$root/boot/grub"
+sed -e "s/@UUID@/$root_uuid/g" -e "s/@RELEASE@/$release/g" "$here/debian/grub.cfg" >"$root/boot/grub/grub.cfg"
+
+# No identity. An empty machine-id makes systemd draw one at the first boot.
+echo localhost >"$root/etc/hostname"
+: >"$root/etc/machine-id"
+rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root/var/lib/systemd/random-seed"
+rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/log/{apt,dpkg.log,bootstrap.log,alternatives.log}
+rm -rf "$root"/var/lib/cloud/*
+
+# --- the boot loaders: one GRUB for each firmware, with everything in it but its configuration
+
+modules=(part_gpt ext2 fat search search_fs_uuid normal configfile linux echo test ls cat minicmd serial terminal reboot
+    halt gzio all_video sleep true)
+cat >"$root/tmp/early.cfg" <<END
+search --no-floppy --fs-uuid --set=root $root_uuid
+set prefix=(\$root)/boot/grub
+configfile \$prefix/grub.cfg
+END
+chroot "$root" grub-mkimage --format=x86_64-efi --config=/tmp/early.cfg --prefix=/boot/grub --output=/tmp/bootx64.efi \
+    "${modules[@]}" efi_gop
+chroot "$root" grub-mkimage --format=i386-pc --config=/tmp/early.cfg --prefix=/boot/grub --output=/tmp/core.img \
+    "${modules[@]}" biosdisk
+mv "$root"/tmp/{bootx64.efi,core.img} "$work/"
+cp "$root/usr/lib/grub/i386-pc/boot.img" "$work/boot.img"
+rm "$root/tmp/early.cfg"
+
+# --- the disk
+
+echo "debian: the disk, $(du -sm "$root" | cut -f1) MB in $size_mib MiB" >&2
+part=$work/debian-12.raw
+truncate -s "${size_mib}M" "$part"
+# Type GUIDs: 8304 is the Discoverable Partitions Specification's root for x86-64.
+sgdisk --clear --set-alignment=2048 \
+    --new=1:1M:+1M --typecode=1:ef02 --change-name=1:bios \
+    --new=2:${esp_start_mib}M:+${esp_mib}M --typecode=2:ef00 --change-name=2:esp \
+    --new=3:${root_start_mib}M:$((root_end_mib * 2048 - 1)) --typecode=3:8304 --change-name=3:root "$part" >/dev/null
+
+# write_at FILE OFFSET: into the disk, without cutting it off behind.
+write_at() {
+    dd if="$1" of="$part" bs=1M seek="$2" oflag=seek_bytes conv=notrunc,sparse status=none
+}
+
+truncate -s "${esp_mib}M" "$work/esp"
+mkfs.vfat -F 32 -n ESP -i "$esp_id" "$work/esp" >/dev/null
+mmd -i "$work/esp" ::/EFI ::/EFI/BOOT
+mcopy -i "$work/esp" "$work/bootx64.efi" ::/EFI/BOOT/BOOTX64.EFI
+write_at "$work/esp" $((esp_start_mib << 20))
+
+# The image's own mke2fs.conf: a newer host's would turn features on that this GRUB cannot read.
+truncate -s "$((root_end_mib - root_start_mib))M" "$work/ext4"
+MKE2FS_CONFIG=$root/etc/mke2fs.conf mkfs.ext4 -q -F -L root -U "$root_uuid" -d "$root" "$work/ext4"
+write_at "$work/ext4" $((root_start_mib << 20))
+
+# GRUB for BIOS, as grub-bios-setup does it: core.img into the BIOS boot partition, its first sector told where the rest
+# of it is, and the code of boot.img into the first 440 bytes of the disk, told where core.img is (boot.S, diskboot.S).
+le() { # VALUE BYTES: prints the number as little-endian bytes
+    local value=$1 i
+    for ((i = 0; i < $2; i++)); do
+        printf "\\x$(printf %02x $((value & 255)))"
+        value=$((value >> 8))
+    done
+}
+patch() { # FILE OFFSET: writes standard input there
+    dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+core_sector=2048
+core_sectors=$((($(stat -c %s "$work/core.img") + 511) / 512))
+[ "$core_sectors" -le 2048 ] || {
+    echo "$0: GRUB's core.img has $core_sectors sectors, the BIOS boot partition 2048" >&2
+    exit 1
+}
+{ le $((core_sector + 1)) 8 && le $((core_sectors - 1)) 2; } | patch "$work/core.img" $((0x1f4))
+le $core_sector 8 | patch "$work/boot.img" $((0x5c))
+# Two no-operations: trust the drive number that the BIOS gives.
+printf '\x90\x90' | patch "$work/boot.img" $((0x66))
+write_at "$work/core.img" $((core_sector * 512))
+head -c 440 "$work/boot.img" >"$work/boot.code"
+write_at "$work/boot.code" 0
+sgdisk --verify "$part" | grep -q 'No problems found' || {
+    sgdisk --verify "$part" >&2
+    exit 1
+}
+
+mv "$part" "$raw"
+write_digest "$raw"
+compress zst zstd -q -T0 -9
+[ "$gz" = 0 ] || compress gz gzip -6
+echo "$digest" >"$raw.made-from"
+echo "debian: ${raw##*/}.zst, $(($(stat -c %s "$raw.zst") / 1000000)) MB" >&2
