@@ -180,7 +180,9 @@ pub fn traces<R: ReadAt + ?Sized>(
         }
     }
     for table in &mut tables {
-        table.partitions.retain(|each| each.first_lba > 0 && each.first_lba <= each.last_lba && each.last_lba < blocks);
+        table
+            .partitions
+            .retain(|each| each.first_lba > 0 && each.first_lba <= each.last_lba && each.last_lba < blocks);
     }
     tables.retain(|table| !table.partitions.is_empty());
     tables.dedup();
@@ -190,7 +192,8 @@ pub fn traces<R: ReadAt + ?Sized>(
 /// The number of blocks of a disk that can hold a table; at least 64 bytes of entries follow the boot code of block 0.
 fn blocks(size_bytes: u64, logical_block_size: u32) -> Option<u64> {
     let usable = logical_block_size.is_power_of_two() && (512..=65536).contains(&logical_block_size);
-    (usable && size_bytes >= u64::from(logical_block_size)).then(|| size_bytes / u64::from(logical_block_size))
+    (usable && size_bytes >= u64::from(logical_block_size))
+        .then(|| size_bytes / u64::from(logical_block_size))
 }
 
 /// Whether every partition lies on a disk of so many blocks, and none on another.

@@ -266,3 +266,87 @@ fn a_short_disk_is_an_error_and_no_panic() {
     let tiny = &disk[..512];
     assert!(matches!(read(tiny, 512, 512), Err(TableError::Gpt { .. })));
 }
+
+fn fitted(disk: &[u8], size_bytes: u64) -> Vec<u8> {
+    let blocks = disk.len() as u64 / 512;
+    let copy = match gpt::read_primary(disk, blocks, 512).unwrap() {
+        Ok(copy) => copy,
+        Err(_) => gpt::read_backup(disk, blocks, 512).unwrap().unwrap(),
+    };
+    let fitted = relocate::fit(&copy, disk, size_bytes).unwrap();
+    let mut new = disk.to_vec();
+    new.resize(size_bytes as usize, 0);
+    for extent in [&fitted.backup, &fitted.entries, &fitted.header, &fitted.boot_record] {
+        let at = extent.offset_bytes as usize;
+        new[at..at + extent.bytes.len()].copy_from_slice(&extent.bytes);
+    }
+    if let Some(lba) = fitted.stale_backup_lba {
+        new[lba as usize * BLOCK..][..BLOCK].fill(0);
+    }
+    new
+}
+
+#[test]
+fn a_gpt_is_fitted_to_a_larger_disk_and_keeps_its_entries() {
+    for (count, size) in [(128, 128), (1024, 128), (20, 4096), (15, 128)] {
+        let image = gpt_disk(count, size, &[(1, 1024, 1535), (14, 400, 410)]);
+        let disk = fitted(&image, 3 << 20);
+        let blocks = disk.len() as u64 / 512;
+        let primary = gpt::read_primary(&disk[..], blocks, 512).unwrap().unwrap();
+        let backup = gpt::read_backup(&disk[..], blocks, 512).unwrap().unwrap();
+        assert_eq!(primary.entries, backup.entries);
+        assert_eq!((backup.header.own_lba(), primary.header.other_lba()), (blocks - 1, blocks - 1));
+        assert_eq!(primary.header.last_usable_lba(), backup.header.entries_lba() - 1);
+        assert_eq!(read_disk(&disk).unwrap(), read_disk(&image).unwrap());
+        assert_eq!(disk[(1 << 20) - BLOCK..1 << 20], [0; BLOCK], "the old backup header is gone");
+        assert_eq!(disk[446..462], [0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0xff, 0x17, 0, 0]);
+    }
+}
+
+#[test]
+fn fitting_to_the_same_size_changes_nothing() {
+    let image = gpt_disk(128, 128, THREE);
+    assert!(fitted(&image, 1 << 20) == image);
+}
+
+#[test]
+fn the_smallest_disk_is_found_and_one_block_less_is_refused() {
+    let image = gpt_disk(128, 128, THREE);
+    let copy = gpt::read_primary(&image[..], BLOCKS, 512).unwrap().unwrap();
+    let needed_bytes = relocate::needed_bytes(&copy);
+    assert_eq!(needed_bytes, (1536 + 32 + 1) * 512);
+    let disk = fitted(&image, needed_bytes);
+    assert_eq!(numbers(&read_disk(&disk).unwrap().unwrap()), THREE);
+    let disk_bytes = needed_bytes - 1;
+    let error = relocate::fit(&copy, &image, disk_bytes).unwrap_err();
+    assert_eq!(error, relocate::FitError::TooSmall { needed_bytes, disk_bytes });
+}
+
+#[test]
+fn a_damaged_first_copy_is_made_again_from_the_last() {
+    let image = gpt_disk(128, 128, THREE);
+    let mut damaged = image.clone();
+    damaged[BLOCK..40 * BLOCK].fill(0x5a);
+    let disk = fitted(&damaged, 2 << 20);
+    assert!(disk[..34 * BLOCK] == fitted(&image, 2 << 20)[..34 * BLOCK]);
+}
+
+#[test]
+fn a_hybrid_record_keeps_its_own_entries_and_a_partial_cover() {
+    let mut image = gpt_disk(128, 128, THREE);
+    image[446..510].fill(0);
+    entry(&mut image, 0, 0, 0xee, 1, 1023);
+    entry(&mut image, 0, 1, 0x83, 1024, 512);
+    let disk = fitted(&image, 3 << 20);
+    assert_eq!(disk[446..510], image[446..510]);
+    entry(&mut image, 0, 0, 0xee, 1, 2047);
+    assert_eq!(fitted(&image, 3 << 20)[458..462], 6143u32.to_le_bytes());
+}
+
+#[test]
+fn a_stale_backup_that_would_lie_in_a_partition_is_no_backup() {
+    let mut image = gpt_disk(128, 128, THREE);
+    set(&mut image, 1, 32, &1100u64.to_le_bytes());
+    let copy = gpt::read_primary(&image[..], BLOCKS, 512).unwrap().unwrap();
+    assert_eq!(relocate::fit(&copy, &image, 3 << 20).unwrap().stale_backup_lba, None);
+}
