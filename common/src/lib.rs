@@ -4,9 +4,11 @@
 pub mod action;
 pub mod blkid;
 pub mod cause;
+pub mod cloud_init;
 pub mod disk;
 
 pub mod failure;
+pub mod installed;
 pub mod log;
 pub mod mount;
 pub mod page;

@@ -155,8 +155,8 @@ fn is_device(metadata: &std::fs::Metadata, number: (u32, u32)) -> bool {
 
 /// A mounted filesystem. Call [`Mount::unmount`]: a drop unmounts as well, but nobody learns of an error.
 #[derive(Debug)]
-pub struct Mount<'a> {
-    device: &'a Device,
+pub struct Mount {
+    device: Device,
     access: Access,
     open: Option<Open>,
 }
@@ -169,13 +169,13 @@ struct Open {
     _mount: OwnedFd,
 }
 
-impl<'a> Mount<'a> {
+impl Mount {
     /// Mounts a filesystem, with `nosuid,nodev,noexec`.
     ///
     /// # Errors
     /// [`Cause::DiskBusy`] when somebody else has mounted it, [`Cause::Mount`] with what the filesystem's driver says.
-    pub fn new(device: &'a Device, filesystem: Filesystem, access: Access) -> Result<Self, Failure> {
-        let name = device.name();
+    pub fn new(device: Device, filesystem: Filesystem, access: Access) -> Result<Self, Failure> {
+        let name = device.name().to_owned();
         let doing = || format!("mounting {name} ({})", filesystem.name());
         let free = device.is_free().with_context(doing).because(Cause::Mount)?;
         if !free {
@@ -190,7 +190,7 @@ impl<'a> Mount<'a> {
         let context = fsopen(filesystem.name(), FsOpenFlags::FSOPEN_CLOEXEC)
             .with_context(|| format!("{}: the kernel that runs this action knows no {0}", doing()))
             .because(Cause::Mount)?;
-        let mount = attach(&context, device, filesystem, access)
+        let mount = attach(&context, &device, filesystem, access)
             .map_err(|error| anyhow::Error::from(error).context(told(&context)))
             .with_context(doing)
             .because(Cause::Mount)?;
@@ -239,7 +239,7 @@ impl<'a> Mount<'a> {
     }
 }
 
-impl Drop for Mount<'_> {
+impl Drop for Mount {
     fn drop(&mut self) {
         if let Err(failure) = self.close() {
             warn!("{failure}");
