@@ -71,6 +71,8 @@ causes! {
     Mount = "mount",
     /// A file of the installed system could not be read or written.
     File = "file",
+    /// The installed system lacks what the action configures: netplan, or cloud-init.
+    NotInstalled = "not-installed",
 
     /// The action does not see the processes of its host: `pid: host` is missing in the Template.
     PidHost = "pid-host",

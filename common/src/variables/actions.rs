@@ -53,12 +53,37 @@ pub static GROW_PARTITION: ActionSpec = ActionSpec {
     causes: &[Cause::Configuration, Cause::Stopped, Cause::Internal],
 };
 
+/// What goes wrong with an action that writes files into an installed system, which has to be found first.
+const WRITES_INTO_ROOT: &[Cause] = &[
+    Cause::Configuration,
+    Cause::DiskMissing,
+    Cause::DiskAmbiguous,
+    Cause::NotABlockDevice,
+    Cause::NotAWholeDisk,
+    Cause::DiskReadOnly,
+    Cause::DiskMounted,
+    Cause::DiskSwap,
+    Cause::DiskHeld,
+    Cause::DiskRunsSystem,
+    Cause::DiskBusy,
+    Cause::DiskIo,
+    Cause::PartitionTable,
+    Cause::PartitionsMissing,
+    Cause::RootNotFound,
+    Cause::RootAmbiguous,
+    Cause::Mount,
+    Cause::NotInstalled,
+    Cause::File,
+    Cause::Stopped,
+    Cause::Internal,
+];
+
 /// Writes the network configuration.
 pub static WRITE_NETPLAN: ActionSpec = ActionSpec {
     name: "write-netplan",
     about: "Writes the installed system's network configuration as netplan.",
     variables: &[DEST_DISK_OR_PARTITION, INTERFACES, NETPLAN, FS_TYPE],
-    causes: &[Cause::Configuration, Cause::Stopped, Cause::Internal],
+    causes: WRITES_INTO_ROOT,
 };
 
 /// Writes the cloud-init seed.
@@ -79,7 +104,7 @@ pub static WRITE_CLOUD_INIT: ActionSpec = ActionSpec {
         LOCAL_HOSTNAME,
         FS_TYPE,
     ],
-    causes: &[Cause::Configuration, Cause::Stopped, Cause::Internal],
+    causes: WRITES_INTO_ROOT,
 };
 
 /// Hands the machine over.
