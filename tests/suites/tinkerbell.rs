@@ -1,4 +1,5 @@
 //! The server that stands in for Tinkerbell, with the real agent at its other end; and the registry. No root needed.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
