@@ -85,6 +85,9 @@ fn merge(all: Vec<Signature>) -> Option<Signature> {
     }
 }
 
+/// The usage of a [`Found`] partition table; libblkid has a word for formats only.
+pub const PARTITION_TABLE: &str = "partition table";
+
 /// What [`erase`] looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Search {
@@ -99,7 +102,7 @@ pub enum Search {
 pub struct Found {
     /// libblkid's name of the format or partition table.
     pub kind: String,
-    /// What it is for: `filesystem`, `raid`, `crypto`, `other`, or `partition table`.
+    /// What it is for: `filesystem`, `raid`, `crypto`, `other`, or [`PARTITION_TABLE`].
     pub usage: String,
     /// Where its magic number begins, in bytes from the start of the device; nothing for a format that has none.
     pub offset_bytes: Option<u64>,
@@ -296,7 +299,7 @@ impl<'file> Probe<'file> {
             Some(kind) => (kind, self.text("USAGE").unwrap_or_default(), "SBMAGIC", "SBMAGIC_OFFSET"),
             None => (
                 self.text("PTTYPE").unwrap_or_else(|| "unknown".into()),
-                "partition table".into(),
+                PARTITION_TABLE.into(),
                 "PTMAGIC",
                 "PTMAGIC_OFFSET",
             ),

@@ -13,7 +13,9 @@ mod ioctls {
     nix::ioctl_read_bad!(blksszget, 0x1268, libc::c_int);
     nix::ioctl_read_bad!(blkpbszget, 0x127b, libc::c_uint);
     nix::ioctl_read!(blkgetsize64, 0x12, 114, libc::size_t);
+    nix::ioctl_none!(blkflsbuf, 0x12, 97);
     nix::ioctl_write_ptr_bad!(blkdiscard, 0x1277, [u64; 2]);
+    nix::ioctl_write_ptr_bad!(blkzeroout, 0x127f, [u64; 2]);
     nix::ioctl_write_ptr_bad!(blkpg, 0x1269, super::BlkpgArgument);
 }
 
@@ -98,6 +100,28 @@ pub fn discard(device: &File, start_bytes: u64, length_bytes: u64) -> io::Result
     let range = [start_bytes, length_bytes];
     // SAFETY: the kernel reads two u64 from a live local.
     unsafe { ioctls::blkdiscard(device.as_raw_fd(), &raw const range) }?;
+    Ok(())
+}
+
+/// Zeros a range: the device does it by itself where it can, else the kernel writes zeros. Past the page cache, and not
+/// durable before a flush.
+///
+/// # Errors
+/// EINVAL on a range that is not a multiple of the logical block size, EOPNOTSUPP on kernels before 3.7.
+pub fn zero(device: &File, start_bytes: u64, length_bytes: u64) -> io::Result<()> {
+    let range = [start_bytes, length_bytes];
+    // SAFETY: the kernel reads two u64 from a live local.
+    unsafe { ioctls::blkzeroout(device.as_raw_fd(), &raw const range) }?;
+    Ok(())
+}
+
+/// Writes what the page cache has for the device, and forgets it: what is read next comes from the device.
+///
+/// # Errors
+/// EACCES without CAP_SYS_ADMIN. What failed to be written is not told: flush before.
+pub fn drop_cache(device: &File) -> io::Result<()> {
+    // SAFETY: takes no argument.
+    unsafe { ioctls::blkflsbuf(device.as_raw_fd()) }?;
     Ok(())
 }
 

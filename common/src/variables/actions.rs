@@ -16,7 +16,23 @@ pub static WIPE_DISK: ActionSpec = ActionSpec {
     name: "wipe-disk",
     about: "Erases every signature on whole disks, so that nothing of an older system is found again.",
     variables: &[DISKS, DEST_DISK, WIPE_METHOD],
-    causes: &[Cause::Configuration, Cause::Stopped, Cause::Internal],
+    causes: &[
+        Cause::Configuration,
+        Cause::Stopped,
+        Cause::Internal,
+        Cause::DiskMissing,
+        Cause::DiskAmbiguous,
+        Cause::NotABlockDevice,
+        Cause::NotAWholeDisk,
+        Cause::DiskReadOnly,
+        Cause::DiskMounted,
+        Cause::DiskSwap,
+        Cause::DiskHeld,
+        Cause::DiskRunsSystem,
+        Cause::DiskBusy,
+        Cause::DiskIo,
+        Cause::VerifyFailed,
+    ],
 };
 
 /// Streams an image to a disk.
