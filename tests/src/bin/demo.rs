@@ -132,3 +132,14 @@ fn table(finished: &Finished, folder: &Path, took: Duration) {
     );
     println!("\nAll of it took {}. Logs: {}", seconds(took), folder.display());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_as_short_as_they_can_be() {
+        let shown = |millis| seconds(Duration::from_millis(millis));
+        assert_eq!([shown(0), shown(440), shown(58_600), shown(171_000)], ["", "0.4s", "58s", "2m51s"]);
+    }
+}

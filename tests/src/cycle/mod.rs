@@ -68,6 +68,8 @@ pub struct Finished {
     pub leaks: Vec<Leak>,
     /// The logs that were searched.
     pub logs: Vec<PathBuf>,
+    /// Goes after the machine that runs from it.
+    _disk: DiskFile,
 }
 
 impl Finished {
@@ -82,91 +84,101 @@ impl Finished {
     }
 }
 
+/// Whoever watches a run.
+type Tell<'a> = &'a mut dyn FnMut(Event);
+
 /// Goes the whole way. `folder` is emptied, and gets every log; `tell` gets to know each step as it happens.
 ///
 /// # Errors
 /// When a step fails or takes too long. The message says which, and what was seen last.
-pub fn run(folder: &Path, tell: &mut dyn FnMut(Event)) -> Result<Finished> {
+pub fn run(folder: &Path, tell: Tell<'_>) -> Result<Finished> {
     clear(folder)?;
     let processes = ProcessList::begin(folder.join("processes.txt"));
-
     let index = top().join("target/oci/index.json");
-    let registry = phase(tell, Phase::Images, || {
+
+    let registry = phase(tell, Phase::Images, |_| {
         let registry = Registry::start()?;
         let names = registry.push(&index)?;
-        let words =
-            format!("{} images, {} together, in a registry of their own", names.len(), sizes(&index)?);
-        Ok((registry, words))
+        Ok((
+            registry,
+            format!("{} images, {} together, in a registry of their own", names.len(), sizes(&index)?),
+        ))
     })?;
-    let (image, memory_os) = phase(tell, Phase::Systems, || {
-        let image = os::debian()?;
-        let memory_os = os::with_agent(&tinkerbell::agent()?)?;
+    let (image, memory_os) = phase(tell, Phase::Systems, |_| {
+        let (image, memory_os) = (os::debian()?, os::with_agent(&tinkerbell::agent()?)?);
+        let size = |path: &Path| Ok::<_, std::io::Error>(bytes(fs::metadata(path)?.len()));
         let words = format!(
-            "debian 12, {}, {} {}; in-memory OS {}",
-            bytes(fs::metadata(&image.raw)?.len()),
-            image.zst.extension().unwrap_or_default().to_string_lossy(),
-            bytes(fs::metadata(&image.zst)?.len()),
-            bytes(fs::metadata(&memory_os.initrd)?.len())
+            "debian 12, {}, .raw.zst {}; in-memory OS with containerd and tink-agent {}",
+            size(&image.raw)?,
+            size(&image.zst)?,
+            size(&memory_os.initrd)?
         );
         Ok(((image, memory_os), words))
     })?;
     let key = SshKey::generate()?;
-    let web =
-        Web::serve(image.zst.parent().context("the image lies in a folder")?, &folder.join("http.log"))?;
-    let (objects, files) = phase(tell, Phase::Check, || {
-        let name = image.zst.file_name().unwrap_or_default().to_string_lossy();
+    let web = Web::serve(&os::folder(), &folder.join("http.log"))?;
+    let (objects, mut server) = phase(tell, Phase::Check, |_| {
+        let name = image.zst.file_name().context("the image has a name")?.to_string_lossy();
         let objects = Objects::write(&format!("http://{}/{name}", seen_by_guest(web.address())), &key)?;
-        let (files, words) = objects.make_workflow(&index, REGISTRY_IN_GUEST)?;
-        let words =
-            if words.is_empty() { "nothing to complain of".to_owned() } else { words.replace('\n', "; ") };
-        Ok(((objects, files), format!("seed, 1 Hardware, 1 MachineDeployment, user-data: {words}")))
+        let (files, said) = objects.make_workflow(&index, REGISTRY_IN_GUEST)?;
+        let server = Server::start(folder, &files.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+        let said = if said.is_empty() { "0 errors".to_owned() } else { said.replace('\n', "; ") };
+        Ok(((objects, server), format!("seed, 1 Hardware, 1 MachineDeployment, user-data: {said}")))
     })?;
-    let server = {
-        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-        Server::start(folder, &files)?
-    };
-    let disk = DiskFile::make(folder)?;
-    let accelerated = match Accel::detect()? {
-        Accel::Kvm => "KVM",
-        Accel::Tcg => "emulated (no KVM)",
-    };
-    tell(Event::Done {
-        phase: Phase::Machine,
-        words: format!(
-            "{PROCESSORS} cores, {MEMORY_MIB} MiB, {accelerated}, UEFI, disk {} with an old GPT, ext4, LVM and swap on it",
+    let disk = phase(tell, Phase::Machine, |_| {
+        let accelerated = match Accel::detect()? {
+            Accel::Kvm => "KVM",
+            Accel::Tcg => "emulated (no KVM)",
+        };
+        let words = format!(
+            "{PROCESSORS} cores, {} GiB, UEFI, {accelerated}, disk {} with an old GPT, ext4, LVM and swap",
+            MEMORY_MIB / 1024,
             bytes(DISK_BYTES)
-        ),
-        took: Duration::ZERO,
-    });
+        );
+        Ok((DiskFile::make(folder)?, words))
+    })?;
 
     let bench = Bench { folder, disk: &disk, registry: &registry };
-    let mut server = server;
     let (reports, success_came_first) = bench.provision(&memory_os, &mut server, tell)?;
     drop(server);
 
-    let boot_began = Instant::now();
-    let mut boot_took = Duration::ZERO;
-    let (target, node) = phase(tell, Phase::Boot, || {
-        let target = bench.boot(&key, tell_retry)?;
+    let began = Instant::now();
+    let (target, node) = phase(tell, Phase::Boot, |tell| {
+        let target = bench.boot(&key, tell)?;
         target.wait_for_cloud_init(CLOUD_INIT)?;
         let node = Node::ask(&target)?;
-        boot_took = boot_began.elapsed();
-        let journal =
-            target.run("sudo journalctl --no-pager --boot; sudo cat /var/log/cloud-init-output.log")?;
-        fs::write(folder.join("node-journal.log"), journal.stdout)?;
-        let arguments = target.run("ps -ww -eo args")?;
-        fs::write(folder.join("node-processes.txt"), arguments.stdout)?;
         let words = format!("{} from its disk", node.hostname);
         Ok(((target, node), words))
     })?;
+    let boot_took = began.elapsed();
+    keep_logs_of(&target, folder)?;
     processes.end()?;
     let (leaks, logs) = leaks::search(folder, &objects.secrets())?;
     let bootstrap_proof = objects.bootstrap_proof();
-    Ok(Finished { node, target, boot_took, reports, success_came_first, bootstrap_proof, leaks, logs })
+    Ok(Finished {
+        node,
+        target,
+        boot_took,
+        reports,
+        success_came_first,
+        bootstrap_proof,
+        leaks,
+        logs,
+        _disk: disk,
+    })
 }
 
-fn tell_retry(words: &str) {
-    eprintln!("{words}");
+/// Gets what the node logged, and its processes' command lines.
+fn keep_logs_of(target: &Target, folder: &Path) -> Result<()> {
+    for (file, command) in [
+        ("node-journal.log", "sudo journalctl --no-pager --boot"),
+        ("node-cloud-init.log", "sudo cat /var/log/cloud-init-output.log"),
+        ("node-processes.txt", "ps -ww -eo args"),
+    ] {
+        let output = target.run(command)?.succeeded()?;
+        fs::write(folder.join(file), output.stdout).with_context(|| format!("writing {file}"))?;
+    }
+    Ok(())
 }
 
 /// What the machine is made of.
@@ -196,7 +208,7 @@ impl Bench<'_> {
         &self,
         os: &os::MemoryOs,
         server: &mut Server,
-        tell: &mut dyn FnMut(Event),
+        tell: Tell<'_>,
     ) -> Result<(Vec<Report>, bool)> {
         let agent_log = self.folder.join("agent.log");
         let command_line = format!(
@@ -222,10 +234,12 @@ impl Bench<'_> {
     }
 
     /// Boots from the disk.
-    fn boot(&self, key: &SshKey, tell_retry: impl Fn(&str)) -> Result<Target> {
+    fn boot(&self, key: &SshKey, tell: Tell<'_>) -> Result<Target> {
         let vm = self.vm("node");
         Target::boot(&vm, key.clone(), "debian", LOGIN).or_else(|error| {
-            tell_retry(&format!("nobody could log in, so the machine is started once more: {error:#}"));
+            tell(Event::Word(format!(
+                "nobody could log in, so the machine is started once more ({error:#})"
+            )));
             Target::boot(&vm, key.clone(), "debian", LOGIN)
         })
     }
@@ -243,12 +257,7 @@ fn first_sign(vm: &Vm, server: &mut Server) -> Result<Machine> {
 }
 
 /// Tells of each report until the Workflow has ended.
-fn follow(
-    server: &mut Server,
-    machine: &Machine,
-    agent_log: &Path,
-    tell: &mut dyn FnMut(Event),
-) -> Result<Vec<Report>> {
+fn follow(server: &mut Server, machine: &Machine, agent_log: &Path, tell: Tell<'_>) -> Result<Vec<Report>> {
     let mut told = 0;
     let reports = server.wait(WORKFLOW, |reports| {
         for report in &reports[told..] {
@@ -316,14 +325,10 @@ fn clear(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))
 }
 
-fn phase<T>(
-    tell: &mut dyn FnMut(Event),
-    phase: Phase,
-    work: impl FnOnce() -> Result<(T, String)>,
-) -> Result<T> {
+fn phase<T>(tell: Tell<'_>, phase: Phase, work: impl FnOnce(Tell<'_>) -> Result<(T, String)>) -> Result<T> {
     tell(Event::Begun(phase));
     let began = Instant::now();
-    let (value, words) = work().with_context(|| phase.what().to_owned())?;
+    let (value, words) = work(tell).with_context(|| phase.what().to_owned())?;
     tell(Event::Done { phase, words, took: began.elapsed() });
     Ok(value)
 }
