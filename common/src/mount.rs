@@ -26,6 +26,9 @@ use crate::root_dir::RootDir;
 /// How long a device may stay claimed after its filesystem was unmounted.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long it may be claimed before it is mounted: others look at a disk for a moment, too.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A filesystem that an installed system can have as its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filesystem {
@@ -138,12 +141,16 @@ impl Device {
         }
     }
 
-    /// Whether nobody has mounted it or claimed it otherwise, in any namespace.
-    fn is_free(&self) -> io::Result<bool> {
-        match self.open_with(libc::O_EXCL) {
-            Ok(_) => Ok(true),
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(false),
-            Err(error) => Err(error),
+    /// Waits until nobody has mounted it or claimed it otherwise, in any namespace; false when somebody still does.
+    fn becomes_free(&self, within: Duration) -> io::Result<bool> {
+        let deadline = Instant::now() + within;
+        loop {
+            match self.open_with(libc::O_EXCL) {
+                Ok(_) => return Ok(true),
+                Err(error) if error.raw_os_error() != Some(libc::EBUSY) => return Err(error),
+                Err(_) if Instant::now() > deadline => return Ok(false),
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
         }
     }
 }
@@ -177,14 +184,9 @@ impl Mount {
     pub fn new(device: Device, filesystem: Filesystem, access: Access) -> Result<Self, Failure> {
         let name = device.name().to_owned();
         let doing = || format!("mounting {name} ({})", filesystem.name());
-        let free = device.is_free().with_context(doing).because(Cause::Mount)?;
-        if !free {
-            return Err(Failure::new(
-                Cause::DiskBusy,
-                format_args!(
-                    "{name} is in use: it is mounted outside this container, or another program holds it"
-                ),
-            ));
+        if !device.becomes_free(CLAIM_TIMEOUT).with_context(doing).because(Cause::Mount)? {
+            let text = "is in use: it is mounted outside this container, or another program holds it";
+            return Err(Failure::new(Cause::DiskBusy, format_args!("{name} {text}")));
         }
         let block_device = device.open()?;
         let context = fsopen(filesystem.name(), FsOpenFlags::FSOPEN_CLOEXEC)
@@ -223,13 +225,10 @@ impl Mount {
         let Open { root, block_device, _mount: mount } = open;
         drop(root);
         drop(mount);
-        let deadline = Instant::now() + RELEASE_TIMEOUT;
-        while !self.device.is_free().with_context(|| format!("unmounting {name}")).because(Cause::Mount)? {
-            if Instant::now() > deadline {
-                let text = format_args!("{name} is still in use after it was unmounted");
-                return written.and(Err(Failure::new(Cause::Mount, text)));
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        let free = self.device.becomes_free(RELEASE_TIMEOUT);
+        if !free.with_context(|| format!("unmounting {name}")).because(Cause::Mount)? {
+            let text = format_args!("{name} is still in use after it was unmounted");
+            return written.and(Err(Failure::new(Cause::Mount, text)));
         }
         // The superblock and the log are written last, by the unmount itself; it reports no error, the device does.
         written.and_then(|()| match self.access {

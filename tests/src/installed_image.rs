@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -124,7 +125,7 @@ impl InstalledImage {
         let root = match self.layout.root() {
             None => disk.node().to_owned(),
             Some(number) => {
-                disk.show_partitions();
+                show_partition(&disk, number);
                 disk.partition(number)
             }
         };
@@ -252,9 +253,16 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        if let Err(error) = Command::new("umount").arg(self.folder.path()).status() {
-            eprintln!("unmounting {}: {error}", self.folder.path().display());
+        // A process that another test has just begun to start can hold a file of it open for a moment.
+        let unmounts =
+            || Command::new("umount").arg(self.folder.path()).output().is_ok_and(|it| it.status.success());
+        for _ in 0..100 {
+            if unmounts() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
+        eprintln!("{} cannot be unmounted", self.folder.path().display());
     }
 }
 
@@ -269,6 +277,14 @@ pub fn resize(disk: &LoopDevice, size_bytes: u64) {
         .and_then(|file| file.set_len(size_bytes))
         .expect("resizing the disk");
     run(Command::new("losetup").arg("--set-capacity").arg(disk.node()));
+}
+
+/// Makes the kernel show one partition of a disk. Of a table with an extended partition it may take no other.
+///
+/// # Panics
+/// When partx fails.
+pub fn show_partition(disk: &LoopDevice, number: u32) {
+    run(Command::new("partx").args(["--add", "--nr", &number.to_string()]).arg(disk.node()));
 }
 
 /// Makes the kernel forget the partitions of a disk, as it is after a disk was written.
