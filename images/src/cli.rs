@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use crate::actions::{self, ACTIONS};
+use common::variables::ACTIONS;
+
+use crate::actions;
 use crate::platform::{Binaries, Platform};
 use crate::{binary, image, layout, rootfs};
 
@@ -66,7 +68,11 @@ fn command() -> Command {
         .subcommand(
             Command::new("rootfs")
                 .about("Writes what lies in one action's image to a folder: for images/Containerfile")
-                .arg(Arg::new("action").value_name("ACTION").required(true).help("As wipe-disk"))
+                .arg(
+                    Arg::new("action")
+                        .value_name("ACTION")
+                        .help("As wipe-disk; when it is not given, the environment variable ACTION"),
+                )
                 .arg(
                     Arg::new("binaries")
                         .long("binaries")
@@ -88,10 +94,11 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     match matches.subcommand() {
         Some(("pack", matches)) => pack(matches),
         Some((_, matches)) => {
-            let name: &String = matches.get_one("action").expect("clap requires it");
+            let given: Option<&String> = matches.get_one("action");
+            let name = given.cloned().or_else(|| std::env::var("ACTION").ok()).unwrap_or_default();
             let folder: &PathBuf = matches.get_one("binaries").expect("clap requires it");
-            let action = actions::by_name(name)?;
-            let bytes = read(folder, name)?;
+            let action = actions::by_name(&name)?;
+            let bytes = read(folder, &name)?;
             rootfs::write(&rootfs::entries(action, &bytes), out(matches))
         }
         None => unreachable!("clap requires a subcommand"),

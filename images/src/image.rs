@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
+use common::variables::ActionSpec;
 use oci_spec::image::{
     ANNOTATION_DESCRIPTION, ANNOTATION_LICENSES, ANNOTATION_SOURCE, ANNOTATION_TITLE, ANNOTATION_VERSION,
     ConfigBuilder, Descriptor, DescriptorBuilder, Digest, ImageConfigurationBuilder, ImageIndexBuilder,
@@ -11,7 +12,6 @@ use oci_spec::image::{
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::actions::Action;
 use crate::platform::Platform;
 use crate::{layer, rootfs};
 
@@ -55,7 +55,7 @@ impl Blob {
 #[derive(Debug, Clone)]
 pub struct Image {
     /// Whose image it is.
-    pub action: Action,
+    pub action: &'static ActionSpec,
     /// What it runs on, sorted.
     pub platforms: Vec<Platform>,
     /// The image index: its digest is the one to pin.
@@ -86,7 +86,7 @@ impl Image {
 ///
 /// # Errors
 /// A binary that cannot be packed.
-pub fn build(action: Action, binaries: &[(Platform, Vec<u8>)], source: &str) -> Result<Image> {
+pub fn build(action: &'static ActionSpec, binaries: &[(Platform, Vec<u8>)], source: &str) -> Result<Image> {
     let labels = labels(action, source);
     let mut blobs: Vec<Blob> = Vec::new();
     let mut manifests = Vec::new();
@@ -142,10 +142,10 @@ pub fn build(action: Action, binaries: &[(Platform, Vec<u8>)], source: &str) -> 
 }
 
 /// The same for configuration (labels), manifest and index (annotations).
-fn labels(action: Action, source: &str) -> HashMap<String, String> {
+fn labels(action: &ActionSpec, source: &str) -> HashMap<String, String> {
     [
         (ANNOTATION_TITLE, action.name),
-        (ANNOTATION_DESCRIPTION, action.description),
+        (ANNOTATION_DESCRIPTION, action.about),
         (ANNOTATION_VERSION, VERSION),
         (ANNOTATION_LICENSES, LICENSE),
         (ANNOTATION_SOURCE, source),

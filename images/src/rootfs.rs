@@ -9,7 +9,9 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::actions::Action;
+use common::variables::ActionSpec;
+
+use crate::actions;
 
 /// Where Debian, Alpine and most programs look for trusted certificates.
 pub const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
@@ -37,10 +39,10 @@ pub enum Node<'a> {
 /// Everything in the image of `action`, parents before children, sorted by path.
 ///
 /// `/etc` and `/run` are there since runtimes bind files and mount a tmpfs on them, `/tmp` since programs expect it.
-pub fn entries<'a>(action: Action, binary: &'a [u8]) -> Vec<Entry<'a>> {
+pub fn entries<'a>(action: &ActionSpec, binary: &'a [u8]) -> Vec<Entry<'a>> {
     let folder = |path: &'static str, mode| Entry { path: path.into(), mode, node: Node::Folder };
     let mut entries = vec![folder("etc", 0o755), folder("run", 0o755), folder("tmp", 0o1777)];
-    if action.tls {
+    if actions::speaks_tls(action) {
         entries.push(folder("etc/ssl", 0o755));
         entries.push(folder("etc/ssl/certs", 0o755));
         let node = Node::File(certificates().into_bytes().into());

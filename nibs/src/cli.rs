@@ -200,6 +200,7 @@ fn workflow(matches: &ArgMatches) -> Result<String, Failure> {
             }
         }
     }
+    input.is_broken = findings.has_errors();
     let workflows = workflow::workflows(&input, &mut findings);
     let failed = findings.has_errors();
     eprint!("{}", findings.report());

@@ -67,6 +67,11 @@ pub fn check<'a>(
         Some(system) => check_image(&driver_spec.get("osImageUrl"), system, images, choice, findings),
         None => None,
     };
+    if let Some(url) = image_url.filter(|url| choice.has_digest_suffix && url.contains(['?', '#'])) {
+        let message =
+            "has a query, and --image-digest-suffix would lengthen that; a URL without one is accepted";
+        driver_spec.get("osImageUrl").error(findings, format!("{} {message}", show_url(url)));
+    }
     let reference = driver_spec.get("hardwareRef");
     let name = reference.get("name").required(findings, "the name of a Hardware");
     let namespace = reference.get("namespace").required(findings, "the namespace of a Hardware");
@@ -141,11 +146,6 @@ fn check_image<'a>(
         };
     }
     let url = config_text(field, accepted, findings)?;
-    if choice.has_digest_suffix && url.contains(['?', '#']) {
-        let message =
-            "has a query, and --image-digest-suffix would lengthen that; a URL without one is accepted";
-        field.error(findings, format!("{} {message}", show_url(url)));
-    }
     if !seed::is_url(url) {
         field.error(findings, format!("{}; {accepted} is accepted", show_url(url)));
         return None;

@@ -1,7 +1,7 @@
 //! Writing text as a YAML scalar that every reader takes for that text.
 //!
 //! Readers of YAML 1.1 (kubectl, cloud-init, netplan) know numbers that 1.2 does not: `52:54:00:12:34:56` is one, in
-//! base 60. What could be taken for anything but text is quoted, and nothing else, as kubectl does it.
+//! base 60. What could be taken for anything but text is quoted, and little else, much as kubectl does it.
 
 use crate::node::{Plain, plain};
 
@@ -21,14 +21,10 @@ fn is_plain(text: &str) -> bool {
         && !is_date(text)
 }
 
-/// `[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?`, https://yaml.org/type/int.html and float.html, and with a leading
-/// zero what some readers take too.
+/// A number in base 60 (https://yaml.org/type/int.html, and float.html), and whatever else is digits and colons: a MAC
+/// is quoted whether or not it has a letter in it.
 fn is_base_60(text: &str) -> bool {
-    let mut parts = text.split(':');
-    let first = parts.next().unwrap_or_default();
-    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit() || b == b'_' || b == b'.');
-    let rest: Vec<_> = parts.collect();
-    digits(first) && !rest.is_empty() && rest.iter().all(|part| digits(part))
+    text.contains(':') && text.bytes().all(|b| b.is_ascii_hexdigit() || b"_.:".contains(&b))
 }
 
 /// `2001-12-14`, https://yaml.org/type/timestamp.html
@@ -53,8 +49,7 @@ mod tests {
             "http://192.0.2.99/u.raw.gz?a=b&c=d",
             "I2Nsb3VkLWNvbmZpZwpob3N0bmFtZTogeAo=",
             "enp1s0",
-            "de:ad:be:ef:00:01",
-            "2001:db8::1",
+            "2001:db8::1/64",
         ] {
             assert_eq!(scalar(text), text);
         }
@@ -67,6 +62,7 @@ mod tests {
             "3",
             "02:00:00:00:00:09",
             "52:54:00:12:34:56",
+            "de:ad:be:ef:00:01",
             "1:30",
             "1e3",
             "0x1f",

@@ -71,7 +71,7 @@ pub fn operating_systems(images: &[Image<'_>]) -> String {
     let mut names: Vec<_> = images.iter().map(|i| i.operating_system).collect();
     names.sort_unstable();
     names.dedup();
-    names.join(", ")
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// The versions there are of one, and where, for a message.

@@ -60,6 +60,8 @@ pub struct Input {
     pub objects: Vec<Object>,
     /// The one user-data for all machines.
     pub user_data: Option<UserData>,
+    /// Whether something was wrong with the form of what was given, and that was said: what is missing may be there.
+    pub is_broken: bool,
     /// Which image, where a MachineDeployment names none.
     pub choice: Choice,
     /// The one datacenter whose images count.
@@ -75,13 +77,13 @@ impl Input {
 /// The Workflow of each MachineDeployment, in the order of the input. What is wrong is said, all of it.
 pub fn workflows(input: &Input, findings: &mut Findings) -> Vec<Workflow> {
     let (seeds, servers) = (input.of(SEED), input.of(HARDWARE));
-    let deployments = baremetal(input.of(MACHINE_DEPLOYMENT), findings);
+    let deployments = baremetal(input.of(MACHINE_DEPLOYMENT), input.is_broken, findings);
     let images = seed::images(&seeds, input.datacenter.as_deref(), findings);
     let images = (!seeds.is_empty()).then_some(&images[..]);
-    if servers.is_empty() {
+    if servers.is_empty() && !input.is_broken {
         findings.error("no Hardware; at least one is accepted");
     }
-    if input.user_data.is_none() {
+    if input.user_data.is_none() && !input.is_broken {
         findings.error("no user-data; a file of it, or --user-data FILE, is accepted");
     }
     let mut taken: Vec<(&Object, Field<'_>)> = Vec::new();
@@ -120,7 +122,7 @@ pub fn workflows(input: &Input, findings: &mut Findings) -> Vec<Workflow> {
 }
 
 /// The MachineDeployments for this provider. Those for another are passed over, unless there is no other.
-fn baremetal(deployments: Vec<Object>, findings: &mut Findings) -> Vec<Object> {
+fn baremetal(deployments: Vec<Object>, is_broken: bool, findings: &mut Findings) -> Vec<Object> {
     let (ours, others): (Vec<_>, Vec<_>) =
         deployments.into_iter().partition(machine_deployment::is_baremetal);
     if ours.is_empty() {
@@ -130,7 +132,7 @@ fn baremetal(deployments: Vec<Object>, findings: &mut Findings) -> Vec<Object> {
                 field.wrong(findings, text, "baremetal");
             }
         }
-        if others.is_empty() {
+        if others.is_empty() && !is_broken {
             findings.error("no MachineDeployment; at least one is accepted");
         }
     }

@@ -7,5 +7,7 @@ pub mod loop_device;
 pub mod os;
 pub mod outcome;
 pub mod registry;
+pub mod runtime;
+pub mod signatures;
 pub mod tinkerbell;
 pub mod vm;
