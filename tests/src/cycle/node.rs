@@ -17,7 +17,7 @@ pub struct Link {
     pub name: String,
     /// In lower case, with colons.
     pub mac: String,
-    /// Each as `ADDRESS/LENGTH`, without the link-local ones.
+    /// Each as `ADDRESS/LENGTH`, without what is good for one link or site only, as QEMU announces it.
     pub addresses: Vec<String>,
 }
 
@@ -143,7 +143,7 @@ fn links(list: &Value) -> Vec<Link> {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .filter(|address| address["scope"] != "link")
+                .filter(|address| address["scope"] == "global")
                 .filter_map(|address| {
                     Some(format!("{}/{}", address["local"].as_str()?, address["prefixlen"]))
                 })
