@@ -110,8 +110,8 @@ pub struct Found {
     pub length_bytes: u64,
 }
 
-/// Finds every signature of a range, and overwrites the magic number of each with zeros, flushed, until none is found.
-/// `before` is called with each one before it is erased, and can stop the work by an error.
+/// Finds every signature of a range, and overwrites the magic number of each with zeros, until none is found; on return that
+/// is durable. `before` is called with each one before it is erased, and can stop the work by an error.
 ///
 /// A format without a magic number is reported and left: whoever calls has to overwrite what it is made of, and to look
 /// again.
@@ -160,10 +160,9 @@ pub fn erase(
                 ));
             }
             before(&found)?;
-            // libblkid can do this too (blkid_do_wipe), but does not look at the result of its fsync.
+            // libblkid can do this too (blkid_do_wipe), but flushes each one, and does not look at whether that worked.
             let zeros = vec![0; usize::try_from(found.length_bytes).because(Cause::Internal)?];
             file.write_all_at(&zeros, offset_bytes)
-                .and_then(|()| file.sync_data())
                 .with_context(|| format!("erasing {} at byte {offset_bytes}", found.kind))
                 .because(Cause::DiskIo)?;
             probe.step_back().with_context(doing).because(Cause::DiskIo)?;
@@ -171,6 +170,7 @@ pub fn erase(
         if clean {
             return Ok(());
         }
+        file.sync_data().context("flushing erased signatures").because(Cause::DiskIo)?;
     }
     Err(Failure::new(
         Cause::VerifyFailed,

@@ -38,6 +38,25 @@ impl LoopDevice {
         Self::attach(size_bytes, &["--read-only"])
     }
 
+    /// A second device over a range of the same file, as if it were a disk.
+    ///
+    /// # Panics
+    /// When losetup fails.
+    pub fn part(&self, start_bytes: u64, length_bytes: u64) -> Self {
+        run(Command::new("blockdev").arg("--flushbufs").arg(&self.node));
+        let (offset, limit) = (start_bytes.to_string(), length_bytes.to_string());
+        Self::over(&self.backing(), &["--offset", &offset, "--sizelimit", &limit])
+    }
+
+    /// A device over a file that is there already, and stays. `options` are those of losetup.
+    ///
+    /// # Panics
+    /// When losetup fails.
+    pub fn over(backing: &Path, options: &[&str]) -> Self {
+        let node = run(Command::new("losetup").args(["--show", "--find"]).args(options).arg(backing));
+        Self { node: node.trim().into(), folder: None }
+    }
+
     fn attach(size_bytes: u64, options: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("nibs-loop-").tempdir().expect("a folder for the disk");
         let backing = folder.path().join("disk");
