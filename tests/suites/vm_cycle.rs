@@ -13,7 +13,7 @@ const ACTIONS: [&str; 6] =
 #[test]
 fn vm_cycle_from_hardware_object_to_booted_node() {
     let folder = top().join("target/cycle");
-    let finished = cycle::run(&folder, &mut |event| match event {
+    let finished = cycle::run(&folder, &cycle::image_index(), &mut |event| match event {
         Event::Begun(phase) => eprintln!("{}", phase.what()),
         Event::Done { phase, words, took } => {
             eprintln!("{}: {words} ({:.1} s)", phase.label(), took.as_secs_f64())

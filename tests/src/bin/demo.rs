@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let shown = folder.strip_prefix(std::env::current_dir().unwrap_or_default()).unwrap_or(&folder);
     let began = Instant::now();
     let screen = Screen::new();
-    let outcome = cycle::run(&folder, &mut |event| screen.show(&event));
+    let outcome = cycle::run(&folder, &cycle::image_index(), &mut |event| screen.show(&event));
     screen.live.finish_and_clear();
     let wrong = match outcome {
         Ok(finished) => {

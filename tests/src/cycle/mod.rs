@@ -87,21 +87,26 @@ impl Finished {
 /// Whoever watches a run.
 type Tell<'a> = &'a mut dyn FnMut(Event);
 
-/// Goes the whole way. `folder` is emptied, and gets every log; `tell` gets to know each step as it happens.
+/// The index file that `make images` writes.
+pub fn image_index() -> PathBuf {
+    top().join("target/oci/index.json")
+}
+
+/// Goes the whole way, with the images that `index` lists. `folder` is emptied, and gets every log; `tell` gets to know
+/// each step as it happens.
 ///
 /// # Errors
 /// When a step fails or takes too long. The message says which, and what was seen last.
-pub fn run(folder: &Path, tell: Tell<'_>) -> Result<Finished> {
+pub fn run(folder: &Path, index: &Path, tell: Tell<'_>) -> Result<Finished> {
     clear(folder)?;
     let processes = ProcessList::begin(folder.join("processes.txt"));
-    let index = top().join("target/oci/index.json");
 
     let registry = phase(tell, Phase::Images, |_| {
         let registry = Registry::start()?;
-        let names = registry.push(&index)?;
+        let names = registry.push(index)?;
         Ok((
             registry,
-            format!("{} images, {} together, in a registry of their own", names.len(), sizes(&index)?),
+            format!("{} images, {} together, in a registry of their own", names.len(), sizes(index)?),
         ))
     })?;
     let (image, memory_os) = phase(tell, Phase::Systems, |_| {
@@ -120,7 +125,7 @@ pub fn run(folder: &Path, tell: Tell<'_>) -> Result<Finished> {
     let (objects, mut server) = phase(tell, Phase::Check, |_| {
         let name = image.zst.file_name().context("the image has a name")?.to_string_lossy();
         let objects = Objects::write(&format!("http://{}/{name}", seen_by_guest(web.address())), &key)?;
-        let (files, said) = objects.make_workflow(&index, REGISTRY_IN_GUEST)?;
+        let (files, said) = objects.make_workflow(index, REGISTRY_IN_GUEST)?;
         let server = Server::start(folder, &files.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
         let said = if said.is_empty() { "0 errors".to_owned() } else { said.replace('\n', "; ") };
         Ok(((objects, server), format!("seed, 1 Hardware, 1 MachineDeployment, user-data: {said}")))
