@@ -411,6 +411,8 @@ impl Runtime for Podman {
     fn run(&self, image: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Result<Output> {
         let mut command = self.podman();
         command.args(["run", "--rm", "--pull=never", "--network", "host", "--log-driver", "none"]);
+        // podman asks for more than a process without CAP_SYS_RESOURCE may have.
+        command.args(["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]);
         for (name, value) in environment {
             command.args(["--env", &format!("{name}={value}")]);
         }

@@ -148,10 +148,10 @@ fn the_containerfile_makes_the_same_image() {
     }
 }
 
-/// The packer's own binary. It is no part of `make build`; `cargo test` builds it beside the suites.
+/// The packer itself, which `make images` builds and runs.
 fn packer() -> PathBuf {
     let suites = std::env::current_exe().unwrap();
     let path = suites.parent().and_then(|deps| deps.parent()).unwrap().join("images");
-    assert!(path.exists(), "{} is not there; run `cargo build -p images`", path.display());
+    assert!(path.exists(), "{} is not there; run `make images`", path.display());
     path
 }
