@@ -10,7 +10,7 @@
 # /var/lib/cloud/seed/nocloud or a disk). Without a seed cloud-init stays off and nobody can log in.
 #
 # Made again only when the script or a package that goes into it has changed. Needs root, no KVM, no loop device; all
-# mounts are mmdebstrap's own, in its own mount namespace.
+# mounts are mmdebstrap's, in a mount namespace of its own.
 
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -49,36 +49,34 @@ closure=$(closure_of_packages "${packages[@]}")
     exit 1
 }
 digest=$({
-    cat "$here/debian.sh" "$here/debian-apt.sh" "$here"/debian/*
+    cat "$here/debian.sh" "$here"/debian/*
     echo "$SOURCES"
     echo "$closure"
 } | digest_of_input)
 
-compress() { # SUFFIX COMMAND...: makes the image .raw.SUFFIX and its digest file, when they are not there
-    local file=$out/debian-12.raw.$1
-    shift
-    "$@" <"$out/debian-12.raw" >"$file.part"
+raw=$out/debian-12.raw
+
+# compress FROM SUFFIX COMMAND...: makes FROM.SUFFIX out of the file FROM, and its digest file.
+compress() {
+    local from=$1 file=$1.$2
+    shift 2
+    "$@" <"$from" >"$file.part"
     mv "$file.part" "$file"
     write_digest "$file"
 }
 
 write_digest() {
-    (cd "$out" && sha256sum "${1##*/}" >"${1##*/}.sha256")
+    (cd "${1%/*}" && sha256sum "${1##*/}" >"${1##*/}.sha256")
 }
 
-raw=$out/debian-12.raw
 gz_is_wanted_and_missing() {
     [ "$gz" = 1 ] && { [ ! -s "$raw.gz" ] || [ ! -s "$raw.gz.sha256" ]; }
 }
 if is_made "$raw.made-from" "$digest" "$raw" "$raw.sha256" "$raw.zst" "$raw.zst.sha256"; then
-    ! gz_is_wanted_and_missing || compress gz gzip -6
+    ! gz_is_wanted_and_missing || compress "$raw" gz gzip -6
     exit 0
 fi
-rm -f "$raw".*
-
-work=$(mktemp -d "$out/work.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM HUP
+make_work_folder "$out"
 
 # --- the root filesystem
 
@@ -87,7 +85,9 @@ echo "debian: $(wc -l <<<"$closure") packages of Debian $SUITE by mmdebstrap" >&
 apt_conf=$work/apt.conf
 apt-config dump Acquire | grep -E '^Acquire::(http|https|Check-|Retries|ForceIPv)' >"$apt_conf" || true
 root=$work/root
-mmdebstrap --quiet --mode=root --variant=minbase --include="$(IFS=, && echo "${packages[*]}")" \
+# In a mount namespace of its own, so that what it mounts in the new root ends with it, also when it is killed.
+unshare --mount --propagation private mmdebstrap --quiet --mode=root --variant=minbase \
+    --include="$(IFS=, && echo "${packages[*]}")" \
     --aptopt="$apt_conf" --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     "$SUITE" "$root" - <<<"$SOURCES" >"$work/mmdebstrap.log" 2>&1 || {
@@ -194,9 +194,12 @@ sgdisk --verify "$part" | grep -q 'No problems found' || {
     exit 1
 }
 
-mv "$part" "$raw"
-write_digest "$raw"
-compress zst zstd -q -T0 -9
-[ "$gz" = 0 ] || compress gz gzip -6
+write_digest "$part"
+compress "$part" zst zstd -q -T0 -9
+[ "$gz" = 0 ] || compress "$part" gz gzip -6
+
+# All at once, so that whoever serves the older one does so until there is a new one.
+rm -f "$raw".*
+mv "$part" "$part".* "$out/"
 echo "$digest" >"$raw.made-from"
 echo "debian: ${raw##*/}.zst, $(($(stat -c %s "$raw.zst") / 1000000)) MB" >&2

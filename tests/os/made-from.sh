@@ -28,6 +28,15 @@ lock_output() {
     }
 }
 
+# make_work_folder OUT: sets $work to a new folder in OUT, which goes when the script ends; one that was killed before
+# could not take its own away. `--one-file-system`: whatever might be mounted below is none of ours to remove.
+make_work_folder() {
+    rm -rf --one-file-system "$1"/work.*
+    work=$(mktemp -d "$1/work.XXXXXX")
+    trap 'rm -rf --one-file-system "$work"' EXIT
+    trap 'exit 1' INT TERM HUP
+}
+
 # Fails with one line for every command that is missing, and the Debian package that has it: COMMAND=PACKAGE...
 require_commands() {
     local pair missing=0

@@ -43,9 +43,7 @@ require_commands busybox=busybox-static cpio=cpio depmod=kmod dpkg=dpkg flock=ut
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 lock_output "$out"
-work=$(mktemp -d "$out/work.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM HUP
+make_work_folder "$out"
 
 # Modules of the in-memory OS: virtual and real storage and network, filesystems, RAID, mapping and encryption.
 modules=(
@@ -57,7 +55,7 @@ modules=(
 )
 container_programs=(containerd containerd-shim-runc-v2 ctr runc)
 guest_programs=(
-    blkdiscard blkid blockdev cmp cryptsetup curl dd dmsetup e2fsck findmnt fsck.vfat losetup lsblk lvm mdadm
+    blkdiscard blkid blockdev cmp cryptsetup curl dash dd dmsetup e2fsck findmnt fsck.vfat losetup lsblk lvm mdadm
     mkfs.btrfs mkfs.ext4 mkfs.vfat mkfs.xfs mkswap partx sfdisk sgdisk wipefs xfs_repair btrfs dumpe2fs fallocate
 )
 
@@ -66,8 +64,7 @@ pack() { # DIRECTORY: prints it as a cpio archive in the kernel's format
 }
 
 debian_apt "$out"
-kernel_package=$(apt-cache "${APT[@]}" depends linux-image-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
-kernel_version=$(apt-cache "${APT[@]}" show --no-all-versions "$kernel_package" 2>/dev/null | sed -n 's/^Version: //p')
+read -r kernel_package kernel_version <<<"$(closure_of_packages linux-image-amd64 | grep '^linux-image-[0-9]')"
 [ -n "$kernel_version" ] || {
     echo "$0: apt knows no linux-image-amd64 of Debian $SUITE; run apt-get update" >&2
     exit 1
@@ -77,7 +74,7 @@ release=${kernel_package#linux-image-}
 # --- the part that both have: kernel modules, busybox, /init
 
 base_digest=$({
-    cat "$here/memory-os.sh" "$here/debian-apt.sh" "$here/elf-closure.sh" "$here"/memory-os/*
+    cat "$here/memory-os.sh" "$here/elf-closure.sh" "$here"/memory-os/* /etc/mke2fs.conf
     echo "$kernel_package $kernel_version"
     elf_files busybox modprobe setpriv | while read -r source target; do sha256sum <"$source"; echo "$target"; done
 } | digest_of_input)
@@ -155,9 +152,15 @@ if ! is_made "$image.made-from" "$digest" "$image"; then
     root=$work/$kind
     mkdir -p "$root/usr"
     echo "$files" | install_elf_files "$root"
-    if [ "$kind" = agent ]; then
-        install -D -m 755 "$agent" "$root/usr/bin/tink-agent"
-    fi
+    case $kind in
+    agent) install -D -m 755 "$agent" "$root/usr/bin/tink-agent" ;;
+    guest)
+        # busybox' own shell would take its applets before the tools of the same names.
+        ln -s dash "$root/usr/bin/sh"
+        install -D -m 644 "$here/memory-os/lvm.conf" "$root/etc/lvm/lvm.conf"
+        install -D -m 644 /etc/mke2fs.conf "$root/etc/mke2fs.conf"
+        ;;
+    esac
     # The kernel unpacks archives that follow one another, one over the other.
     { cat "$out/base.cpio" && pack "$root"; } >"$image"
     echo "$digest" >"$image.made-from"

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use tempfile::TempDir;
 
 use super::{Machine, Output, Vm};
 use crate::os;
@@ -34,7 +33,7 @@ type Waiting = Arc<Mutex<HashMap<u32, Sender<i32>>>>;
 /// at the same time run at the same time. It switches itself off when the test's process is gone.
 pub struct Guest {
     machine: Machine,
-    share: TempDir,
+    share: PathBuf,
     port: Mutex<UnixStream>,
     waiting: Waiting,
     last_number: AtomicU32,
@@ -55,9 +54,14 @@ impl Guest {
     }
 
     fn try_boot(vm: Vm) -> Result<Self> {
-        let share =
-            tempfile::Builder::new().prefix("nibs-guest-").tempdir().context("making the guest's folder")?;
-        let mut machine = vm.socket_port("nibs.guest").share(share.path()).start()?;
+        // In the machine's own folder: a guest that is kept until its process ends leaves no other trace.
+        let share = vm.own_folder().join("share");
+        fs::create_dir_all(&share).with_context(|| format!("making {}", share.display()))?;
+        let mut machine = vm.socket_port("nibs.guest").share(&share).start()?;
+        // The folder is this machine's from here on, and the guest is not there yet: what a killed one left can go.
+        for entry in fs::read_dir(&share)? {
+            fs::remove_file(entry?.path())?;
+        }
         let port = machine.take_port("nibs.guest")?;
         let waiting = Waiting::default();
         let (ready, is_ready) = channel();
@@ -72,7 +76,7 @@ impl Guest {
         Ok(Self { machine, share, port: Mutex::new(port), waiting, last_number: AtomicU32::new(0) })
     }
 
-    /// Runs a shell script in the guest (busybox sh), for 60 seconds at most.
+    /// Runs a shell script in the guest (dash, as `sh`), for 60 seconds at most.
     ///
     /// # Errors
     /// When it cannot be given to the guest or has not ended in time; a status other than 0 is no error.
@@ -86,7 +90,7 @@ impl Guest {
     /// As [`run`](Self::run).
     pub fn run_within(&self, script: &str, limit: Duration) -> Result<Output> {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
-        let file = |suffix: &str| self.share.path().join(format!("{number}.{suffix}"));
+        let file = |suffix: &str| self.share.join(format!("{number}.{suffix}"));
         fs::write(file("sh"), script).context("writing a script for the guest")?;
         let (sender, status) = channel();
         lock(&self.waiting).insert(number, sender);
@@ -119,7 +123,7 @@ impl Guest {
     pub fn put(&self, local: impl AsRef<Path>, remote: &str) -> Result<()> {
         let local = local.as_ref();
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
-        let passed = self.share.path().join(format!("{number}.put"));
+        let passed = self.share.join(format!("{number}.put"));
         fs::copy(local, &passed).with_context(|| format!("copying {} for the guest", local.display()))?;
         let mode = fs::metadata(&passed)?.permissions().mode() & 0o7777;
         let folder = remote.rsplit_once('/').map_or(".", |(folder, _)| folder);
@@ -137,7 +141,7 @@ impl Guest {
     /// When the guest cannot read it, or the host cannot write it.
     pub fn get(&self, remote: &str, local: impl AsRef<Path>) -> Result<()> {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
-        let passed = self.share.path().join(format!("{number}.get"));
+        let passed = self.share.join(format!("{number}.get"));
         self.run(&format!("cp '{remote}' /share/{number}.get"))?
             .succeeded()
             .with_context(|| format!("getting {remote} from the guest"))?;
@@ -150,6 +154,12 @@ impl Guest {
     /// The machine that it runs on.
     pub fn machine(&self) -> &Machine {
         &self.machine
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.share);
     }
 }
 

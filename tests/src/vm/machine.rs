@@ -114,6 +114,11 @@ impl Vm {
         Self { share: Some(folder.to_owned()), ..self }
     }
 
+    /// Where it writes what it says.
+    pub(super) fn own_folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -122,9 +127,15 @@ impl Vm {
     /// Starts it.
     ///
     /// # Errors
-    /// When QEMU or the firmware is missing or refuses an argument: then with QEMU's own words.
+    /// When QEMU or the firmware is missing or refuses an argument: then with QEMU's own words. When another machine
+    /// runs in its folder.
     pub fn start(&self) -> Result<Machine> {
         fs::create_dir_all(&self.folder).with_context(|| format!("making {}", self.folder.display()))?;
+        let lock = self.folder.join(".lock");
+        let lock_file = File::create(&lock).with_context(|| format!("making {}", lock.display()))?;
+        lock_file
+            .try_lock()
+            .with_context(|| format!("locking {}: another machine runs there", lock.display()))?;
         let console = Console::new(self.folder.join("console.log"));
         File::create(console.file()).with_context(|| format!("making {}", console.file().display()))?;
         let log = self.folder.join("qemu.log");
@@ -150,6 +161,7 @@ impl Vm {
                 qmp: Mutex::new(qmp),
                 console,
                 ports,
+                _lock: lock_file,
             }),
             Err(error) => {
                 let _ = child.kill();
@@ -245,6 +257,8 @@ pub struct Machine {
     qmp: Mutex<Qmp>,
     console: Console,
     ports: Vec<(String, UnixStream)>,
+    /// Held as long as the machine's folder is in use.
+    _lock: File,
 }
 
 impl Machine {

@@ -1,0 +1,177 @@
+//! The guest that all tests share, and its disks.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use nibs_tests::binaries;
+use nibs_tests::installed_image::{InstalledImage, RootFs};
+use nibs_tests::loop_device::run;
+use nibs_tests::outcome::Outcome;
+use nibs_tests::vm::{Bus, Disk, Fault, Guest, Vm};
+
+/// Far more than any action here takes, emulated.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Functions for the scripts of the tests.
+const LIBRARY: &str = r#"
+export MDADM_NO_UDEV=1
+mkdir -p /run/lock/lvm /run/cryptsetup
+# The serial is where the bus' driver puts it; SCSI's is page 0x80, behind four bytes of header.
+node_of() {
+    for disk in /sys/block/vd* /sys/block/nvme* /sys/block/sd*; do
+        serial=$(cat $disk/serial 2>/dev/null || cat $disk/device/serial 2>/dev/null || tail -c +5 $disk/device/vpd_pg80)
+        if [ "$(echo $serial)" = "$1" ]; then
+            echo /dev/${disk##*/}
+            return
+        fi
+    done
+    return 1
+}
+# two_partitions NODE: a small one for its own sake, and the rest of the disk but the last MiB.
+two_partitions() {
+    sgdisk --clear --new=1:1M:+8M --typecode=1:ef00 --new=2:9M:-1M --typecode=2:8300 "$1" >/dev/null
+}
+"#;
+
+/// The booted guest, and what the host knows of its disks.
+pub struct Bench {
+    guest: Guest,
+    disks: BTreeMap<String, (String, File)>,
+}
+
+/// The guest: booted for the first test that asks, kept for all, ended with the process.
+pub fn bench() -> &'static Bench {
+    static BENCH: OnceLock<Result<Bench, String>> = OnceLock::new();
+    match BENCH.get_or_init(|| Bench::boot().map_err(|error| format!("{error:#}"))) {
+        Ok(bench) => bench,
+        Err(error) => panic!("the guest: {error}"),
+    }
+}
+
+impl Bench {
+    fn boot() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut files = Vec::new();
+        let mut vm = Vm::new("guest-actions").memory_mib(1536);
+        for (serial, disk) in disks(folder.path()) {
+            files.push((serial, File::open(folder.path().join(serial))?));
+            vm = vm.disk(disk.serial(serial));
+        }
+        let guest = Guest::boot(vm)?;
+        guest.run(&format!("cat >/etc/bench.sh <<'END'\n{LIBRARY}\nEND"))?.succeeded()?;
+        for action in ["wipe-disk", "stream-image", "grow-partition"] {
+            guest.put(binaries::binary(action), &format!("/usr/local/bin/{action}"))?;
+        }
+        let mut disks = BTreeMap::new();
+        for (serial, file) in files {
+            let node = guest
+                .run(&format!(". /etc/bench.sh; node_of {serial}"))?
+                .succeeded()?
+                .stdout
+                .trim()
+                .to_owned();
+            disks.insert(serial.to_owned(), (node, file));
+        }
+        // QEMU and this process have the files open, so that nothing of them outlives both.
+        Ok(Self { guest, disks })
+    }
+
+    /// The guest's node of the disk with this serial.
+    pub fn node(&self, serial: &str) -> &str {
+        &self.disks[serial].0
+    }
+
+    /// How much of the disk's file is allocated on the host: what was discarded is not.
+    pub fn allocated_bytes(&self, serial: &str) -> u64 {
+        self.disks[serial].1.metadata().expect("a file's metadata").blocks() * 512
+    }
+
+    /// Runs a script that must succeed, and gives what it printed.
+    #[track_caller]
+    pub fn sh(&self, script: &str) -> String {
+        let output = self.guest.run_within(&format!(". /etc/bench.sh\nset -e\n{script}"), LIMIT);
+        match output.and_then(|output| output.succeeded()) {
+            Ok(output) => output.stdout,
+            Err(error) => panic!("{error:#}"),
+        }
+    }
+
+    /// Runs an action of the guest with this environment.
+    #[track_caller]
+    pub fn action(&self, name: &str, environment: &[(&str, &str)]) -> Outcome {
+        let environment: Vec<String> =
+            environment.iter().map(|(name, value)| format!("{name}='{value}'")).collect();
+        let output = match self.guest.run_within(&format!("{} {name}", environment.join(" ")), LIMIT) {
+            Ok(output) => output,
+            Err(error) => panic!("{error:#}"),
+        };
+        let lines = output
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect();
+        Outcome { code: output.status, lines, text: output.stdout + &output.stderr }
+    }
+
+    /// The digest of everything on a block device.
+    #[track_caller]
+    pub fn digest(&self, node: &str) -> String {
+        self.sh(&format!("sync; blockdev --flushbufs {node}; sha256sum <{node}"))
+    }
+}
+
+/// Every disk of the suite, with its serial, made in `folder`.
+fn disks(folder: &Path) -> Vec<(&'static str, Disk)> {
+    let blank = |serial, mib: u64| {
+        let file: PathBuf = folder.join(serial);
+        File::create(&file).and_then(|file| file.set_len(mib << 20)).expect("a sparse file");
+        (serial, Disk::raw(file))
+    };
+    let on = |(serial, disk): (&'static str, Disk), bus| (serial, disk.bus(bus));
+    let blocks = |(serial, disk): (&'static str, Disk), bytes| (serial, disk.logical_block_bytes(bytes));
+    // These take a discard and do nothing, so that what is not erased can still be read.
+    let ignoring = |(serial, disk): (&'static str, Disk)| (serial, disk.discard(false));
+    let fault = |event: &str, sector| Fault { event: event.into(), errno: 5, sector, once: false };
+    let failing = |(serial, disk): (&'static str, Disk), fault| (serial, disk.fault(fault));
+    let mut disks = vec![
+        ignoring(blank("WIPE-LVM", 128)),
+        ignoring(blank("WIPE-MD-A", 96)),
+        ignoring(on(blank("WIPE-MD-B", 96), Bus::VirtioScsi)),
+        ignoring(blank("WIPE-LUKS", 128)),
+        ignoring(blocks(on(blank("WIPE-4K", 96), Bus::Nvme), 4096)),
+        ignoring(blank("WIPE-VFAT", 96)),
+        blank("HELD-LVM", 64),
+        blank("HELD-MD-A", 64),
+        blank("HELD-MD-B", 64),
+        blank("HELD-CRYPT", 64),
+        blank("HELD-VFAT", 64),
+        blank("DISCARD-VIRTIO", 128),
+        blocks(blank("DISCARD-VIRTIO4K", 128), 4096),
+        on(blank("DISCARD-NVME", 128), Bus::Nvme),
+        on(blank("DISCARD-AHCI", 128), Bus::Ahci),
+        on(blank("DISCARD-SCSI", 128), Bus::VirtioScsi),
+        failing(blank("FAULT-WRITE", 64), fault("write_aio", None)),
+        failing(blank("FAULT-FLUSH", 64), fault("flush_to_disk", None)),
+        failing(blank("FAULT-READ", 64), fault("read_aio", Some(0))),
+        blocks(blank("STREAM-4K", 128), 4096),
+        blocks(on(blank("STREAM-4K-OK", 128), Bus::Nvme), 4096),
+        blank("STREAM-512", 128),
+    ];
+    for (serial, logical_block_size) in [("GROW-512", 512), ("GROW-4K", 4096)] {
+        let image = InstalledImage { logical_block_size, ..InstalledImage::of(RootFs::Ext4) }.make();
+        let file = folder.join(serial);
+        run(Command::new("blockdev").arg("--flushbufs").arg(image.node()));
+        run(Command::new("cp").arg("--sparse=always").arg(image.backing()).arg(&file));
+        assert!(
+            fs::metadata(&file).is_ok_and(|file| file.len() == 1 << 30),
+            "the default size of an InstalledImage"
+        );
+        disks.push(blocks((serial, Disk::raw(file)), logical_block_size));
+    }
+    disks
+}
