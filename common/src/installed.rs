@@ -60,6 +60,14 @@ impl FoundRoot {
         self.partition.map_or("the whole".to_owned(), |number| format!("partition {number}"))
     }
 
+    /// The block device that it is on.
+    ///
+    /// # Errors
+    /// [`Cause::Mount`].
+    pub fn device(&self) -> Result<Device, Failure> {
+        Device::find(&self.node, self.number)
+    }
+
     /// Mounts it for as long as `work` takes. With [`Access::Write`], everything written is durable on return.
     ///
     /// # Errors
@@ -69,7 +77,7 @@ impl FoundRoot {
         access: Access,
         work: impl FnOnce(&RootDir) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mount = Mount::new(Device::find(&self.node, self.number)?, self.filesystem, access)?;
+        let mount = Mount::new(self.device()?, self.filesystem, access)?;
         let result = match self.subvolume {
             None => work(mount.root()),
             Some(name) => mount.root().subfolder(name).and_then(|root| work(&root)),

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
+pub mod filesystem;
+
 mod ioctls {
     //! The numbers come from `linux/fs.h` and `linux/blkpg.h`.
     nix::ioctl_none!(blkrrpart, 0x12, 95);
