@@ -61,6 +61,40 @@ causes! {
     /// The kernel does not show the partitions that the table has.
     PartitionsMissing = "partitions-missing",
 
+    /// The image server cannot be reached, or a connection to it broke before it answered.
+    ServerUnreachable = "server-unreachable",
+    /// The image server answered with another status than 200.
+    HttpStatus = "http-status",
+    /// A redirect that is not followed: from https to http, in a loop, too many, or to nowhere.
+    HttpRedirect = "http-redirect",
+    /// No byte arrived within `STALL_TIMEOUT_SECONDS`.
+    ServerStalled = "server-stalled",
+    /// The server's certificate, or the proxy's, is signed by nobody who is trusted. `CA_CERT` adds a private authority.
+    TlsUntrusted = "tls-untrusted",
+    /// The server's certificate is no longer or not yet valid, by the clock of this machine.
+    TlsExpired = "tls-expired",
+    /// The server's certificate is for another name.
+    TlsName = "tls-name",
+    /// No TLS connection could be made for another reason.
+    Tls = "tls",
+    /// The image ended early: the connection broke, the compressed stream has no end, or less came than the partition
+    /// table speaks of.
+    ImageTruncated = "image-truncated",
+    /// The image has no content.
+    ImageEmpty = "image-empty",
+    /// The compressed image is damaged: a check inside the format failed.
+    ImageCorrupt = "image-corrupt",
+    /// Something that is no image follows the end of the compressed image.
+    ImageTrailingData = "image-trailing-data",
+    /// The image needs something that the action does not do, as a window of more than 128 MiB.
+    ImageUnsupported = "image-unsupported",
+    /// The image begins with no partition table and no filesystem.
+    ImageContent = "image-content",
+    /// The digest of what arrived is not the one that was given.
+    DigestMismatch = "digest-mismatch",
+    /// The file with digests could not be read, or does not list the image.
+    DigestFile = "digest-file",
+
     /// No partition of the disk holds an installed system.
     RootNotFound = "root-not-found",
     /// Several partitions could be the root.

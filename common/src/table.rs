@@ -152,7 +152,7 @@ pub fn read<R: ReadAt + ?Sized>(
     } else {
         mbr::table(disk, &boot_record, blocks, logical_block_size)?
     };
-    check(&table, blocks)?;
+    table.check(blocks)?;
     Ok(Some(table))
 }
 
@@ -196,17 +196,22 @@ fn blocks(size_bytes: u64, logical_block_size: u32) -> Option<u64> {
         .then(|| size_bytes / u64::from(logical_block_size))
 }
 
-/// Whether every partition lies on a disk of so many blocks, and none on another.
-fn check(table: &PartitionTable, blocks: u64) -> Result<(), TableError> {
-    for &Partition { number, first_lba, last_lba, .. } in &table.partitions {
-        if first_lba == 0 || first_lba > last_lba || last_lba >= blocks {
-            return Err(TableError::Outside { number, first_lba, last_lba, end_lba: blocks - 1 });
+impl PartitionTable {
+    /// Whether every partition lies on a disk of so many blocks, and none on another.
+    ///
+    /// # Errors
+    /// [`TableError::Outside`], [`TableError::Overlap`]
+    pub fn check(&self, blocks: u64) -> Result<(), TableError> {
+        for &Partition { number, first_lba, last_lba, .. } in &self.partitions {
+            if first_lba == 0 || first_lba > last_lba || last_lba >= blocks {
+                return Err(TableError::Outside { number, first_lba, last_lba, end_lba: blocks - 1 });
+            }
         }
-    }
-    let mut by_place: Vec<&Partition> = table.partitions.iter().collect();
-    by_place.sort_by_key(|partition| partition.first_lba);
-    match by_place.windows(2).find(|pair| pair[1].first_lba <= pair[0].last_lba) {
-        Some(pair) => Err(TableError::Overlap(pair[0].number, pair[1].number)),
-        None => Ok(()),
+        let mut by_place: Vec<&Partition> = self.partitions.iter().collect();
+        by_place.sort_by_key(|partition| partition.first_lba);
+        match by_place.windows(2).find(|pair| pair[1].first_lba <= pair[0].last_lba) {
+            Some(pair) => Err(TableError::Overlap(pair[0].number, pair[1].number)),
+            None => Ok(()),
+        }
     }
 }

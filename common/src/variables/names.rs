@@ -87,6 +87,13 @@ pub const IMG_DIGEST: Variable = text(
 /// The digest of the decoded image.
 pub const RAW_DIGEST: Variable =
     text("RAW_DIGEST", "The same, of the decoded image, before its partition table is fitted to the disk");
+/// Whether anything may be written.
+pub const ALLOW_UNKNOWN_CONTENT: Variable = with_default(
+    "ALLOW_UNKNOWN_CONTENT",
+    Kind::Bool,
+    "false",
+    "`true`: write also what begins with no partition table and no filesystem, as an error page would",
+);
 /// How long the server may be silent.
 pub const STALL_TIMEOUT_SECONDS: Variable =
     with_default("STALL_TIMEOUT_SECONDS", Kind::Seconds, "60", "No byte for so long is a fault");
