@@ -2,9 +2,9 @@
 //! lacks: without it the suite shows that the failure says so, and the guest's suite shows the growth.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use common::disk::System;
 use nibs_tests::binaries::command;
@@ -216,27 +216,39 @@ fn a_partition_can_be_named() {
 #[test]
 fn a_run_that_was_killed_is_taken_up_and_leaves_no_mount() {
     for filesystem in [RootFs::Xfs, RootFs::Btrfs] {
-        let disk = InstalledImage::of(filesystem).make();
+        let disk = InstalledImage { disk_mib: 512, ..InstalledImage::of(filesystem) }.make();
         let image = disk.content();
-        for step in 0..12 {
-            fs::write(disk.node(), &image).unwrap();
-            forget_partitions(&disk);
-            let mut child = command("grow-partition")
-                .env("DEST_DISK", disk.node())
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap();
-            std::thread::sleep(Duration::from_millis(step * step * 2));
-            child.kill().unwrap();
-            child.wait().unwrap();
+        // Every debug line comes before what it speaks of: the action is killed around each of its steps.
+        let mut lines = 1;
+        while !killed_after(lines, &disk) {
             let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
             assert!(!mounts.contains(disk.node().to_str().unwrap()), "{mounts}");
             grow(disk.node()).succeeded();
             assert_gpt_is_right(&disk);
-            assert_eq!(filesystem_bytes(&disk.partition(3), filesystem), shown_bytes(&disk, 3));
+            assert_eq!(
+                filesystem_bytes(&disk.partition(3), filesystem),
+                shown_bytes(&disk, 3),
+                "after {lines} lines"
+            );
             assert_sound(&disk, &disk.partition(3), filesystem);
+            forget_partitions(&disk);
+            fs::write(disk.node(), &image).unwrap();
+            lines += 1;
         }
+        assert!(lines > 10, "only {lines} lines");
     }
+}
+
+/// Kills the action when it has said so many lines, and says whether it came to its end before that.
+fn killed_after(lines: usize, disk: &LoopDevice) -> bool {
+    let mut action = command("grow-partition");
+    action.env("DEST_DISK", disk.node()).env("LOG_LEVEL", "debug").stdout(Stdio::piped());
+    let mut child = action.spawn().unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap()).lines().take(lines).count();
+    let ended = said < lines;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    ended
 }
 
 /// What is refused leaves the disk as it was, to the byte.
