@@ -2,6 +2,7 @@
 
 pub mod binaries;
 pub mod cycle;
+pub mod installed_files;
 pub mod installed_image;
 pub mod loop_device;
 pub mod os;

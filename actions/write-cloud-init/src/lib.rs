@@ -86,7 +86,7 @@ fn carry_out(root: &RootDir, step: &Step) -> Result<(), Failure> {
         }
         Step::SetAside { path, why } => {
             cloud_init::set_aside(root, path)?;
-            warn!("set {path} aside as {}: {why}", cloud_init::ASIDE);
+            warn!("{path} is now {path}{}: {why}", cloud_init::ASIDE);
         }
         Step::Folder { path, mode } => {
             root.create_dir_all(path, Attributes::of_root(mode.unwrap_or(0o755)))?;

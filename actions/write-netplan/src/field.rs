@@ -100,6 +100,15 @@ impl<'a> Field<'a> {
 
     /// The failure of a value that cannot be right.
     pub fn wrong(&self, accepted: impl Display) -> Failure {
+        self.failure("", accepted)
+    }
+
+    /// The failure of a value that has the right form, and yet cannot be right.
+    pub fn wrong_because(&self, why: &str, accepted: impl Display) -> Failure {
+        self.failure(&format!(": {why}"), accepted)
+    }
+
+    fn failure(&self, why: &str, accepted: impl Display) -> Failure {
         let path = &self.path;
         let Some(value) = self.value else { return self.missing(accepted) };
         // A log line is short, and a value that is wrong may be anything.
@@ -108,7 +117,10 @@ impl<'a> Field<'a> {
             shown.truncate(end);
             shown.push('…');
         }
-        Failure::new(Cause::Configuration, format_args!("{path}={shown} is not valid; accepted: {accepted}"))
+        Failure::new(
+            Cause::Configuration,
+            format_args!("{path}={shown} is not valid{why}; accepted: {accepted}"),
+        )
     }
 
     /// The failure of a value that is missing.

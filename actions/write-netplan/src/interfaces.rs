@@ -121,14 +121,17 @@ pub fn read(json: &str) -> Result<Interfaces, Failure> {
         let interface = read_one(&element, &dhcp, &mut warnings)?;
         let mac = dhcp.get("mac")?;
         if let Some(other) = macs.insert(interface.mac, mac.path().to_owned()) {
-            return Err(mac.wrong(format_args!("a MAC that no other interface has; {other} is the same")));
+            return Err(
+                mac.wrong_because(&format!("it is that of {other} too"), "a MAC that no other interface has")
+            );
         }
         if let Addressing::Static(subnet) = interface.addressing {
             let field = dhcp.get("ip")?.get("address")?;
             if let Some(other) = addresses.insert(subnet.address, field.path().to_owned()) {
-                return Err(
-                    field.wrong(format_args!("an address that no other interface has; {other} is the same"))
-                );
+                return Err(field.wrong_because(
+                    &format!("it is that of {other} too"),
+                    "an address that no other interface has",
+                ));
             }
         }
         interfaces.push(interface);
@@ -147,7 +150,7 @@ fn read_one(element: &Field<'_>, dhcp: &Field<'_>, warnings: &mut Vec<String>) -
     let text = mac_field.text()?.ok_or_else(|| mac_field.missing(mac::ACCEPTED))?;
     let mac = Mac::parse(text).ok_or_else(|| mac_field.wrong(mac::ACCEPTED))?;
     if let Some(why) = mac.no_card() {
-        return Err(mac_field.wrong(format_args!("{}; {why}", mac::ACCEPTED)));
+        return Err(mac_field.wrong_because(why, mac::ACCEPTED));
     }
     let name = dhcp.get("iface_name")?.text()?.filter(|name| is_name(name)).map(str::to_owned);
     let addressing = match read_address(&dhcp.get("ip")?, warnings)? {
@@ -167,7 +170,7 @@ fn read_one(element: &Field<'_>, dhcp: &Field<'_>, warnings: &mut Vec<String>) -
         let address = read_ip(&field, accepted)?.ok_or_else(|| field.missing(accepted))?;
         // A resolver of the node's own may listen on loopback.
         if let Some(why) = subnet::no_unicast(address).filter(|_| !address.is_loopback()) {
-            return Err(field.wrong(format_args!("{accepted}; {why}")));
+            return Err(field.wrong_because(why, accepted));
         }
         if !name_servers.contains(&address) {
             name_servers.push(address);
@@ -202,7 +205,7 @@ fn read_address(ip: &Field<'_>, warnings: &mut Vec<String>) -> Result<Option<Sub
         return Ok(None);
     };
     if let Some(why) = subnet::no_unicast(address) {
-        return Err(field.wrong(format_args!("{ACCEPTED}; {why}")));
+        return Err(field.wrong_because(why, ACCEPTED));
     }
     let ipv6 = address.is_ipv6();
     let accepted = if ipv6 { subnet::IPV6_MASK } else { subnet::IPV4_MASK };
@@ -217,7 +220,8 @@ fn read_address(ip: &Field<'_>, warnings: &mut Vec<String>) -> Result<Option<Sub
     let subnet = Subnet { address, prefix };
     match subnet.no_host() {
         Some(why) => {
-            Err(field.wrong(format_args!("the address of a host in {}/{prefix}; {why}", subnet.network())))
+            Err(field
+                .wrong_because(why, format_args!("the address of a host in {}/{prefix}", subnet.network())))
         }
         None => Ok(Some(subnet)),
     }
@@ -318,7 +322,7 @@ fn read_classless_route(
         }
         _ => {
             if let Some(why) = subnet::no_unicast(via) {
-                return Err(router.wrong(format_args!("{ROUTER}; {why}")));
+                return Err(router.wrong_because(why, ROUTER));
             }
         }
     }
@@ -328,7 +332,7 @@ fn read_classless_route(
 fn check_gateway(field: &Field<'_>, gateway: IpAddr, subnet: Subnet) -> Result<(), Failure> {
     let version = if subnet.address.is_ipv4() { "IPv4" } else { "IPv6" };
     let refuse =
-        |why: &str| Err(field.wrong(format_args!("the {version} address of a router, if any; {why}")));
+        |why: &str| Err(field.wrong_because(why, format_args!("the {version} address of a router, or none")));
     if gateway.is_ipv4() != subnet.address.is_ipv4() {
         return refuse("the interface's own address is of the other version");
     }

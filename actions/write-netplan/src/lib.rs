@@ -84,7 +84,7 @@ fn carry_out(root: &RootDir, plan: &Plan) -> Result<(), Failure> {
     root.write_atomic(cloud_init::NETPLAN, plan.netplan.as_bytes(), Attributes::of_root(0o600))?;
     for aside in &plan.aside {
         cloud_init::set_aside(root, &aside.path)?;
-        info!("set {} aside as {}: {}", aside.path, cloud_init::ASIDE, aside.why);
+        info!("{path} is now {path}{}: {}", cloud_init::ASIDE, aside.why, path = aside.path);
     }
     if let Some(content) = plan.network_off {
         root.create_dir_all(cloud_init::CONFIG_FOLDER, Attributes::of_root(0o755))?;
