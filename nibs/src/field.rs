@@ -55,6 +55,18 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The field of that name in any case, where it is read by Go's encoding/json and not by the API server.
+    pub fn get_any_case(&self, key: &str) -> Field<'a> {
+        let entries = match self.node.map(|n| &n.value) {
+            Some(Value::Map(entries)) => &entries[..],
+            _ => &[],
+        };
+        // The exact name goes first, as it does there.
+        let exact = entries.iter().any(|e| e.key == key);
+        let other = entries.iter().find(|e| !exact && e.key.eq_ignore_ascii_case(key));
+        self.get(other.map_or(key, |e| &e.key))
+    }
+
     /// The field at a path of simple names, as `spec.template.spec`.
     pub fn dig(&self, path: &str) -> Field<'a> {
         path.split('.').fold(self.clone(), |field, key| field.get(key))

@@ -111,11 +111,34 @@ fn check_disks(list: &Field<'_>, findings: &mut Findings) {
         if !path || device.contains(|c: char| c == ',' || c.is_whitespace() || c.is_control()) {
             field.wrong(findings, device, ACCEPTED);
         }
+        if is_partition(device) {
+            field.error(
+                findings,
+                format!("{} is a partition, by its name; {ACCEPTED} is accepted", show(device)),
+            );
+        }
         if let Some((_, first)) = seen.iter().find(|(d, _)| *d == device) {
             field.error(findings, format!("{} is there twice, first at {}", show(device), first.place()));
         }
         seen.push((device, field));
     }
+}
+
+/// Whether the kernel or udev gives such a name to a partition alone: `sda1`, `nvme0n1p1`, `…-part1`.
+fn is_partition(device: &str) -> bool {
+    let Some(name) = device.strip_prefix("/dev/") else { return false };
+    let before = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    if before.len() == name.len() {
+        return false;
+    }
+    if name.starts_with("disk/") {
+        return before.ends_with("-part");
+    }
+    let lettered = ["sd", "vd", "hd", "xvd"].iter().any(|p| {
+        before.strip_prefix(p).is_some_and(|l| !l.is_empty() && l.bytes().all(|b| b.is_ascii_lowercase()))
+    });
+    let numbered = before.strip_suffix('p').is_some_and(|disk| disk.ends_with(|c: char| c.is_ascii_digit()));
+    lettered || numbered
 }
 
 /// KKP leaves a Hardware alone that a Machine has: it waits for it to be freed.
@@ -292,4 +315,29 @@ fn check_ip<'a>(ip: &Field<'a>, findings: &mut Findings) -> Option<(String, &'a 
         }
     }
     Some((format!("{address_text}/{length}"), gateway.map_or("", |(text, _)| text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_by_their_names() {
+        for partition in
+            ["/dev/sda1", "/dev/vdb12", "/dev/nvme0n1p3", "/dev/mmcblk0p1", "/dev/disk/by-id/wwn-0x5-part1"]
+        {
+            assert!(is_partition(partition), "{partition}");
+        }
+        for disk in [
+            "/dev/sda",
+            "/dev/nvme0n1",
+            "/dev/mmcblk0",
+            "/dev/disk/by-id/ata-X1",
+            "/dev/md127",
+            "serial:p1",
+            "/dev/loop0",
+        ] {
+            assert!(!is_partition(disk), "{disk}");
+        }
+    }
 }

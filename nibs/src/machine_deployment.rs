@@ -73,8 +73,9 @@ pub fn check<'a>(
         driver_spec.get("osImageUrl").error(findings, format!("{} {message}", show_url(url)));
     }
     let reference = driver_spec.get("hardwareRef");
-    let name = reference.get("name").required(findings, "the name of a Hardware");
-    let namespace = reference.get("namespace").required(findings, "the namespace of a Hardware");
+    // The type has no names for JSON (apimachinery's types.NamespacedName): what KKP writes begins with a capital.
+    let name = reference.get_any_case("name").required(findings, "the name of a Hardware");
+    let namespace = reference.get_any_case("namespace").required(findings, "the namespace of a Hardware");
     let hardware = namespace.zip(name).map(|(namespace, name)| (namespace, name, reference));
     Wish { hardware, operating_system, image_url }
 }

@@ -2,7 +2,7 @@
 //!
 //! Deserialising would lose both: `22.10` would come back as the number 22.1, and a wrong value without its line.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, Tag, options};
 
@@ -228,6 +228,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
 
     fn entries(&mut self, at: Position) -> Result<Vec<Entry>, Problem> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut keys: HashSet<String> = HashSet::new();
         let mut merged = Vec::new();
         loop {
             let (event, span) = match self.next()? {
@@ -245,7 +246,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
             let node = self.node(event, span)?;
             if plain && text == "<<" {
                 merged.push(node);
-            } else if entries.iter().any(|e| e.key == text) {
+            } else if !keys.insert(text.clone()) {
                 self.problems.push((key.at, format!("the key {text:?} is there twice in one mapping")));
             } else {
                 entries.push(Entry { key: text, at: key.at, node });
@@ -261,7 +262,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
                     return Err((source.at, "the value of << is no mapping".into()));
                 };
                 for entry in more {
-                    if entries.iter().all(|e| e.key != entry.key) {
+                    if keys.insert(entry.key.clone()) {
                         entries.push(entry);
                     }
                 }

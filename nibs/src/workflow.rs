@@ -4,7 +4,7 @@
 //! done here the same way, but for the Workflow's name, which ends in a digest of its content instead of the time: the
 //! same objects give the same Workflow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
 
@@ -142,12 +142,15 @@ fn baremetal(deployments: Vec<Object>, is_broken: bool, findings: &mut Findings)
 /// Two servers with one MAC or address; those that no Workflow is made for count as well, since they are in the same
 /// network.
 fn check_addresses(servers: &[Object], taken: &[&Object], findings: &mut Findings) {
-    let claims: Vec<_> =
-        servers.iter().flat_map(|s| hardware::claims(s).into_iter().map(move |c| (s, c))).collect();
-    for (i, (server, claim)) in claims.iter().enumerate() {
-        for (other, first) in &claims[..i] {
-            let ours = taken.iter().any(|t| std::ptr::eq(*t, *server) || std::ptr::eq(*t, *other));
-            if ours && claim.value == first.value {
+    let is_taken = |server: &Object| taken.iter().any(|t| std::ptr::eq(*t, server));
+    let mut seen: HashMap<String, (&Object, hardware::Claim<'_>)> = HashMap::new();
+    for server in servers {
+        for claim in hardware::claims(server) {
+            let Some((other, first)) = seen.get(&claim.value) else {
+                seen.insert(claim.value.clone(), (server, claim));
+                continue;
+            };
+            if is_taken(server) || is_taken(other) {
                 let message = format!(
                     "{}: {} has it too, at {}",
                     show(&claim.value),
@@ -155,7 +158,6 @@ fn check_addresses(servers: &[Object], taken: &[&Object], findings: &mut Finding
                     first.field.place()
                 );
                 claim.field.error(findings, message);
-                break;
             }
         }
     }
