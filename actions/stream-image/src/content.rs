@@ -55,12 +55,15 @@ pub(crate) fn mistaken(head: &[u8]) -> String {
     }
     let start = head.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0);
     let text = &head[start..head.len().min(start + 512)];
-    let printable = !text.is_empty() && text.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    let printable =
+        !text.is_empty() && text.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
     match (printable, text.first()) {
         (true, Some(b'<')) => "it is a page of HTML or XML: look at the URL in a browser".into(),
         (true, Some(b'{' | b'[')) => "it is JSON: look at the URL in a browser".into(),
         (true, _) => "it is text: look at the URL in a browser".into(),
-        (false, _) if head.iter().all(|byte| *byte == 0) => format!("its first {} bytes are zeros", head.len()),
+        (false, _) if head.iter().all(|byte| *byte == 0) => {
+            format!("its first {} bytes are zeros", head.len())
+        }
         (false, _) => "its first bytes are of no kind that is known here".into(),
     }
 }

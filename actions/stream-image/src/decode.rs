@@ -85,7 +85,9 @@ impl Decode {
                 return Err(self.truncated(format, number).into());
             }
             if !at_end && consumed == 0 && produced == 0 {
-                return Err(self.damaged(format, Damage::Corrupt("the decoder makes no progress".into())).into());
+                return Err(self
+                    .damaged(format, Damage::Corrupt("the decoder makes no progress".into()))
+                    .into());
             }
         }
     }
@@ -134,7 +136,8 @@ impl Decode {
     }
 
     fn truncated(&self, format: Format, members_before: u64) -> Failure {
-        let which = if members_before > 0 { format!(" (part {})", members_before + 1) } else { String::new() };
+        let which =
+            if members_before > 0 { format!(" (part {})", members_before + 1) } else { String::new() };
         Failure::new(
             Cause::ImageTruncated,
             format_args!("the image ended within its {} stream{which} {}", format.name(), self.place()),

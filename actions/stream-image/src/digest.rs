@@ -47,8 +47,10 @@ impl Digest {
         if !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
-        let algorithm = [Algorithm::Sha256, Algorithm::Sha512].into_iter().find(|each| each.bytes() * 2 == hex.len())?;
-        let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok()).collect();
+        let algorithm =
+            [Algorithm::Sha256, Algorithm::Sha512].into_iter().find(|each| each.bytes() * 2 == hex.len())?;
+        let bytes: Option<Vec<u8>> =
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok()).collect();
         bytes.map(|bytes| Self { algorithm, bytes })
     }
 }
@@ -83,8 +85,12 @@ impl Hasher {
 
     pub(crate) fn finish(self) -> Digest {
         match self {
-            Self::Sha256(hasher) => Digest { algorithm: Algorithm::Sha256, bytes: hasher.finalize().to_vec() },
-            Self::Sha512(hasher) => Digest { algorithm: Algorithm::Sha512, bytes: hasher.finalize().to_vec() },
+            Self::Sha256(hasher) => {
+                Digest { algorithm: Algorithm::Sha256, bytes: hasher.finalize().to_vec() }
+            }
+            Self::Sha512(hasher) => {
+                Digest { algorithm: Algorithm::Sha512, bytes: hasher.finalize().to_vec() }
+            }
         }
     }
 }
@@ -105,7 +111,15 @@ mod tests {
         assert_eq!(Digest::parse(&format!("SHA256:{}", ABC.to_uppercase())), Some(digest));
         let empty = Hasher::new(Algorithm::Sha512).finish();
         assert_eq!(Digest::parse(&empty.to_string()), Some(empty));
-        for wrong in [ABC, &format!("sha512:{ABC}"), &format!("sha256:{}", &ABC[1..]), "sha256:", "md5:00", "sha256:zz", "ü"] {
+        for wrong in [
+            ABC,
+            &format!("sha512:{ABC}"),
+            &format!("sha256:{}", &ABC[1..]),
+            "sha256:",
+            "md5:00",
+            "sha256:zz",
+            "ü",
+        ] {
             assert_eq!(Digest::parse(wrong), None, "{wrong}");
         }
         assert_eq!(Digest::from_hex(&"ü".repeat(32)), None);

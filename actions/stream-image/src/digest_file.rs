@@ -19,7 +19,9 @@ pub(crate) enum NoDigest {
 impl std::fmt::Display for NoDigest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Malformed(line) => write!(f, "line {line} is no digest; accepted: DIGEST, DIGEST  NAME, SHA256 (NAME) = DIGEST"),
+            Self::Malformed(line) => {
+                write!(f, "line {line} is no digest; accepted: DIGEST, DIGEST  NAME, SHA256 (NAME) = DIGEST")
+            }
             Self::Empty => write!(f, "there is no digest in it"),
             Self::NotListed(name) => write!(f, "it lists no {name}"),
             Self::Ambiguous(name) => write!(f, "it lists {name} with different digests"),
@@ -88,7 +90,9 @@ fn entry(line: &str) -> Option<Entry> {
     if let Some((before, hex)) = line.rsplit_once(") = ") {
         let (algorithm, name) = before.split_once(" (")?;
         let digest = Digest::from_hex(hex.trim())?;
-        return algorithm.eq_ignore_ascii_case(digest.algorithm.name()).then(|| (Some(name.to_owned()), digest));
+        return algorithm
+            .eq_ignore_ascii_case(digest.algorithm.name())
+            .then(|| (Some(name.to_owned()), digest));
     }
     match line.split_once(char::is_whitespace) {
         None => Some((None, Digest::parse(line).or_else(|| Digest::from_hex(line))?)),
@@ -134,7 +138,10 @@ mod tests {
             assert_eq!(find_in(&text), wanted, "{text}");
         }
         let sha512 = "c".repeat(128);
-        assert_eq!(find_in(&format!("{}  d.raw.gz\n{sha512}  d.raw.gz", hex('a'))), Ok(format!("sha512:{sha512}")));
+        assert_eq!(
+            find_in(&format!("{}  d.raw.gz\n{sha512}  d.raw.gz", hex('a'))),
+            Ok(format!("sha512:{sha512}"))
+        );
     }
 
     #[test]
@@ -145,7 +152,10 @@ mod tests {
         assert_eq!(find_in(&format!("{}  a\n{}  b", hex('a'), "d".repeat(40))), Err(NoDigest::Malformed(2)));
         assert_eq!(find_in(&format!("SHA512 (d.raw.gz) = {}", hex('a'))), Err(NoDigest::Malformed(1)));
         assert_eq!(find_in(&format!("{}  a.raw.gz", hex('a'))), Err(NoDigest::NotListed("d.raw.gz".into())));
-        assert_eq!(find_in(&format!("{}\n{}", hex('a'), hex('b'))), Err(NoDigest::NotListed("d.raw.gz".into())));
+        assert_eq!(
+            find_in(&format!("{}\n{}", hex('a'), hex('b'))),
+            Err(NoDigest::NotListed("d.raw.gz".into()))
+        );
         assert_eq!(
             find_in(&format!("{}  d.raw.gz\n{}  d.raw.gz", hex('a'), hex('b'))),
             Err(NoDigest::Ambiguous("d.raw.gz".into()))

@@ -96,7 +96,9 @@ impl Stage for Write {
             let bytes = buffer.filled();
             self.sink
                 .write(bytes, buffer.offset_bytes)
-                .with_context(|| format!("writing {} bytes at byte {}", bytes.len(), grouped(buffer.offset_bytes)))
+                .with_context(|| {
+                    format!("writing {} bytes at byte {}", bytes.len(), grouped(buffer.offset_bytes))
+                })
                 .because(Cause::DiskIo)?;
             self.counters.written_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             // The decoder may be done, and need no more buffers.
@@ -127,13 +129,18 @@ impl HeldBack {
         }
         if let Some(at) = stale_backup(plan) {
             let block = fitted.header.bytes.len();
-            let in_tail = at.checked_sub(plan.tail_start_bytes).and_then(|at| self.tail.get_mut(at as usize..));
+            let in_tail =
+                at.checked_sub(plan.tail_start_bytes).and_then(|at| self.tail.get_mut(at as usize..));
             let held = in_tail.or_else(|| self.head.get_mut(usize::try_from(at).ok()?..)).unwrap_or_default();
             if is_gpt_header(held) && held.len() >= block {
                 held[..block].fill(0);
             }
         }
-        put(&mut self.tail, (fitted.backup.offset_bytes - plan.tail_start_bytes) as usize, &fitted.backup.bytes);
+        put(
+            &mut self.tail,
+            (fitted.backup.offset_bytes - plan.tail_start_bytes) as usize,
+            &fitted.backup.bytes,
+        );
     }
 
     /// Writes both ends: from here on the disk boots. The disk's end first, then the beginning, block 0 at the very
@@ -169,9 +176,14 @@ fn is_gpt_header(block: &[u8]) -> bool {
 
 /// The image's own last copy would be found again by tools that search for it, once the disk has another end.
 fn wipe_stale_backup(disk: &OpenDisk, plan: &Plan, head_bytes: u64) -> Result<(), Failure> {
-    let Some(at) = stale_backup(plan).filter(|at| (head_bytes..plan.tail_start_bytes).contains(at)) else { return Ok(()) };
+    let Some(at) = stale_backup(plan).filter(|at| (head_bytes..plan.tail_start_bytes).contains(at)) else {
+        return Ok(());
+    };
     let mut block = vec![0; disk.disk.logical_block_size as usize];
-    disk.file.read_exact_at(&mut block, at).context("reading the image's own last GPT").because(Cause::DiskIo)?;
+    disk.file
+        .read_exact_at(&mut block, at)
+        .context("reading the image's own last GPT")
+        .because(Cause::DiskIo)?;
     if is_gpt_header(&block) {
         debug!("wiping the image's own last GPT at byte {at}");
         block.fill(0);

@@ -41,7 +41,10 @@ mod tests {
 
     #[test]
     fn figures_are_short_and_exact() {
-        assert_eq!(["0", "999", "1,000", "301,989,888"], [0, 999, 1000, 301_989_888].map(grouped).each_ref().map(|t| t.as_str()));
+        assert_eq!(
+            ["0", "999", "1,000", "301,989,888"],
+            [0, 999, 1000, 301_989_888].map(grouped).each_ref().map(|t| t.as_str())
+        );
         assert_eq!(
             ["1023 bytes", "1.0 KiB", "1.0 MiB", "1.5 GiB"],
             [1023, 1024, (1 << 20) - 1, 3 << 29].map(size).each_ref().map(|t| t.as_str())

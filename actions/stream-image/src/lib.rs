@@ -43,7 +43,9 @@ pub fn run(values: &Values) -> Result<String, Failure> {
     let options = Options::read(values, |name| std::env::var(name).ok())?;
     let client = fetch::client(&options.http)?;
     if options.http.skip_verify {
-        warn!("SKIP_VERIFY: the server's certificate is not checked, anybody on the way can replace the image");
+        warn!(
+            "SKIP_VERIFY: the server's certificate is not checked, anybody on the way can replace the image"
+        );
     }
     let system = System::default();
     let disk = OpenDisk::exclusive(&system, find_disk(&system, &options.disk)?)?;
@@ -109,7 +111,10 @@ fn resolve(
     let text = retried(options, || in_background(|| fetch::text(&source, url)))
         .map_err(|failure| failure.context("fetching the file with the image's digest"))?;
     let digest = digest_file::find(&text, names).map_err(|why| {
-        Failure::new(Cause::DigestFile, format_args!("{} does not give the image's digest: {why}", shown(url)))
+        Failure::new(
+            Cause::DigestFile,
+            format_args!("{} does not give the image's digest: {why}", shown(url)),
+        )
     })?;
     info!("{} says {digest}", shown(url));
     Ok(Some(digest))
@@ -167,15 +172,22 @@ fn conclude(failure: Failure, state: State, disk: &OpenDisk) -> Failure {
         },
     };
     let advice = advice(failure.cause);
-    Failure::new(failure.cause, format_args!("{failure}; {left}{}{advice}", if advice.is_empty() { "" } else { "; " }))
+    Failure::new(
+        failure.cause,
+        format_args!("{failure}; {left}{}{advice}", if advice.is_empty() { "" } else { "; " }),
+    )
 }
 
 /// What whoever reads the last line may do.
 fn advice(cause: Cause) -> &'static str {
     match cause {
-        Cause::ServerUnreachable => "look at the image server, the network and the proxy, then run the workflow again",
+        Cause::ServerUnreachable => {
+            "look at the image server, the network and the proxy, then run the workflow again"
+        }
         Cause::ServerStalled | Cause::ImageTruncated => "run the workflow again, or look at the image server",
-        Cause::HttpStatus | Cause::HttpRedirect | Cause::ImageContent => "look at IMG_URL and the image server",
+        Cause::HttpStatus | Cause::HttpRedirect | Cause::ImageContent => {
+            "look at IMG_URL and the image server"
+        }
         Cause::TlsUntrusted => "give the authority's certificate as CA_CERT",
         Cause::TlsExpired => "renew the server's certificate, or set this machine's clock",
         Cause::TlsName => "use the name that the certificate is for",
@@ -201,7 +213,9 @@ mod tests {
 
     #[test]
     fn an_unpacked_image_has_no_suffix() {
-        for (name, decoded) in [("d.raw.gz", "d.raw"), ("d.img.zst", "d.img"), ("d.raw", "d.raw"), (".gz", "")] {
+        for (name, decoded) in
+            [("d.raw.gz", "d.raw"), ("d.img.zst", "d.img"), ("d.raw", "d.raw"), (".gz", "")]
+        {
             assert_eq!(decoded_name(name), decoded);
         }
     }

@@ -63,7 +63,10 @@ impl Options {
     ///
     /// # Errors
     /// [`Cause::Configuration`]
-    pub(crate) fn read(values: &Values, environment: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+    pub(crate) fn read(
+        values: &Values,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Failure> {
         let mut image = url(&IMG_URL, values.required(&IMG_URL)?)?;
         let credentials = credentials(values, &mut image)?;
         let stall_timeout = values.duration(&STALL_TIMEOUT_SECONDS)?;
@@ -78,7 +81,10 @@ impl Options {
             image_digest: values.given(&IMG_DIGEST).map(|value| digest(&IMG_DIGEST, value)).transpose()?,
             raw_digest: values.given(&RAW_DIGEST).map(|value| digest(&RAW_DIGEST, value)).transpose()?,
             disk: values.required(&DEST_DISK)?.to_owned(),
-            retry_for: values.boolean(&RETRY_ENABLED)?.then(|| values.duration(&RETRY_DURATION_MINUTES)).transpose()?,
+            retry_for: values
+                .boolean(&RETRY_ENABLED)?
+                .then(|| values.duration(&RETRY_DURATION_MINUTES))
+                .transpose()?,
             progress_interval: (!progress_interval.is_zero()).then_some(progress_interval),
             allow_unknown_content: values.boolean(&ALLOW_UNKNOWN_CONTENT)?,
             http: HttpOptions {
@@ -127,8 +133,10 @@ fn digest(variable: &Variable, value: &str) -> Result<DigestSource, Failure> {
 /// Takes user and password out of the URL, so that they go nowhere by accident.
 fn credentials(values: &Values, image: &mut Url) -> Result<Option<Credentials>, Failure> {
     let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let in_url = (!image.username().is_empty() || image.password().is_some())
-        .then(|| Credentials::Basic { username: decode(image.username()), password: image.password().map(decode) });
+    let in_url = (!image.username().is_empty() || image.password().is_some()).then(|| Credentials::Basic {
+        username: decode(image.username()),
+        password: image.password().map(decode),
+    });
     // Both fail only on URLs without a host, and http has one.
     let _ = image.set_username("");
     let _ = image.set_password(None);
@@ -145,17 +153,18 @@ fn credentials(values: &Values, image: &mut Url) -> Result<Option<Credentials>, 
                 header.set_sensitive(true);
                 header
             });
-            header
-                .map(|header| Some(Credentials::Bearer(header)))
-                .map_err(|_| Failure::configuration(&HTTP_BEARER_TOKEN, "", "characters that an HTTP header can hold"))
+            header.map(|header| Some(Credentials::Bearer(header))).map_err(|_| {
+                Failure::configuration(&HTTP_BEARER_TOKEN, "", "characters that an HTTP header can hold")
+            })
         }
         (None, Some(username), password) => Ok(Some(Credentials::Basic {
             username: username.to_owned(),
             password: password.map(ToOwned::to_owned),
         })),
-        (None, None, Some(_)) => {
-            Err(Failure::new(Cause::Configuration, "HTTP_PASSWORD is set without HTTP_USERNAME; accepted: both of them"))
-        }
+        (None, None, Some(_)) => Err(Failure::new(
+            Cause::Configuration,
+            "HTTP_PASSWORD is set without HTTP_USERNAME; accepted: both of them",
+        )),
         (None, None, None) => Ok(in_url),
     }
 }
@@ -171,7 +180,11 @@ fn proxies(values: &Values, environment: impl Fn(&str) -> Option<String>) -> Res
         let value = if value.contains("://") { value } else { format!("http://{value}") };
         match Url::parse(&value) {
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
-            _ => Err(Failure::configuration(variable, "", "http://HOST:PORT, with USER:PASSWORD@ before the host where it asks for them")),
+            _ => Err(Failure::configuration(
+                variable,
+                "",
+                "http://HOST:PORT, with USER:PASSWORD@ before the host where it asks for them",
+            )),
         }
     };
     Ok(Proxies { http: proxy(&HTTP_PROXY)?, https: proxy(&HTTPS_PROXY)?, except: value(&NO_PROXY) })
@@ -202,9 +215,16 @@ mod tests {
         assert_eq!(options.http.stall_timeout, Duration::from_secs(60));
         assert_eq!(options.retry_for, Some(Duration::from_secs(600)));
         assert_eq!(options.progress_interval, Some(Duration::from_secs(3)));
-        assert!(options.image_digest.is_none() && !options.http.skip_verify && !options.allow_unknown_content);
+        assert!(
+            options.image_digest.is_none() && !options.http.skip_verify && !options.allow_unknown_content
+        );
         assert_eq!(options.http.proxies.http.unwrap().as_str(), "http://lower.example:3128/");
-        let options = read(&[("RETRY_ENABLED", "false"), ("PROGRESS_INTERVAL_SECONDS", "0"), ("HTTP_PROXY", "http://up:1")]).unwrap();
+        let options = read(&[
+            ("RETRY_ENABLED", "false"),
+            ("PROGRESS_INTERVAL_SECONDS", "0"),
+            ("HTTP_PROXY", "http://up:1"),
+        ])
+        .unwrap();
         assert_eq!((options.retry_for, options.progress_interval), (None, None));
         assert_eq!(options.http.proxies.http.unwrap().as_str(), "http://up:1/");
     }
@@ -213,10 +233,14 @@ mod tests {
     fn credentials_leave_the_address() {
         let options = read(&[("IMG_URL", "https://u%40x:p%3Aw@h/d.raw")]).unwrap();
         assert_eq!(options.image.as_str(), "https://h/d.raw");
-        assert!(matches!(options.http.credentials.as_deref(), Some(Credentials::Basic { username, password: Some(password) })
-            if username == "u@x" && password == "p:w"));
+        assert!(
+            matches!(options.http.credentials.as_deref(), Some(Credentials::Basic { username, password: Some(password) })
+            if username == "u@x" && password == "p:w")
+        );
         let options = read(&[("IMG_URL", "https://u:p@h/d.raw"), ("HTTP_BEARER_TOKEN", "t")]).unwrap();
-        assert!(matches!(options.http.credentials.as_deref(), Some(Credentials::Bearer(header)) if header == "Bearer t"));
+        assert!(
+            matches!(options.http.credentials.as_deref(), Some(Credentials::Bearer(header)) if header == "Bearer t")
+        );
     }
 
     #[test]
@@ -239,7 +263,10 @@ mod tests {
             wrong(&[("IMG_URL", "d.raw")]),
             "IMG_URL=\"d.raw\" is not valid (relative URL without a base); accepted: http://HOST/PATH or https://HOST/PATH"
         );
-        assert!(wrong(&[("IMG_DIGEST", "sha256:12")]).starts_with("IMG_DIGEST=\"sha256:12\" is not valid; accepted: sha256: and 64"));
+        assert!(
+            wrong(&[("IMG_DIGEST", "sha256:12")])
+                .starts_with("IMG_DIGEST=\"sha256:12\" is not valid; accepted: sha256: and 64")
+        );
         assert!(wrong(&[("STALL_TIMEOUT_SECONDS", "0")]).contains("more than 0"));
         assert!(wrong(&[("COMPRESSED", "perhaps")]).contains("COMPRESSED"));
     }
@@ -248,7 +275,11 @@ mod tests {
     fn a_digest_is_given_or_in_a_file() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let options = read(&[("IMG_DIGEST", &digest), ("RAW_DIGEST", "https://h/SHA256SUMS")]).unwrap();
-        assert!(matches!(options.image_digest, Some(DigestSource::Given(given)) if given.to_string() == digest));
-        assert!(matches!(options.raw_digest, Some(DigestSource::File(url)) if url.as_str() == "https://h/SHA256SUMS"));
+        assert!(
+            matches!(options.image_digest, Some(DigestSource::Given(given)) if given.to_string() == digest)
+        );
+        assert!(
+            matches!(options.raw_digest, Some(DigestSource::File(url)) if url.as_str() == "https://h/SHA256SUMS")
+        );
     }
 }

@@ -58,7 +58,9 @@ impl Plan {
     /// For a log line.
     pub(crate) fn describe(&self) -> String {
         match &self.layout {
-            Layout::Gpt { partitions, .. } => format!("a GPT with {partitions} partitions, {}", size(self.least_bytes)),
+            Layout::Gpt { partitions, .. } => {
+                format!("a GPT with {partitions} partitions, {}", size(self.least_bytes))
+            }
             Layout::Mbr => format!("an MBR, its partitions end at {}", size(self.least_bytes)),
             Layout::Filesystem(name) => format!("a filesystem without a partition table ({name})"),
             Layout::Unknown(what) => format!("unknown content ({what})"),
@@ -103,20 +105,14 @@ pub(crate) fn plan(
         }
         _ => bare(head, target, allow_unknown_content)?,
     };
-    let name = &target.name;
     let needed_bytes = plan.least_bytes.max(length_bytes.unwrap_or(0)).max(head.len() as u64);
     if needed_bytes > target.size_bytes || plan.tail_start_bytes < head.len() as u64 {
-        return Err(Failure::new(
-            Cause::DiskTooSmall,
-            format_args!(
-                "the image needs {} bytes, and {name} has {}",
-                grouped(needed_bytes.max(2 * END_BYTES as u64)),
-                grouped(target.size_bytes)
-            ),
-        ));
+        return Err(too_small(needed_bytes.max(2 * END_BYTES as u64), target));
     }
     match length_bytes {
-        Some(length_bytes) if length_bytes < plan.least_bytes => Err(shorter_than_its_table(length_bytes, &plan)),
+        Some(length_bytes) if length_bytes < plan.least_bytes => {
+            Err(shorter_than_its_table(length_bytes, &plan))
+        }
         _ => Ok(plan),
     }
 }
@@ -158,13 +154,19 @@ fn gpt(head: &[u8], target: &Target) -> Result<Plan, Failure> {
     header.fits(blocks, block_size).map_err(|error| damaged(&error))?;
     let start = header.entries_lba().saturating_mul(block_size.into());
     if start.saturating_add(header.array_bytes()) > LARGEST_HEAD_BYTES {
-        return Err(damaged(&format!("its entries begin at byte {}, more than {LARGEST_HEAD_BYTES} is not supported", grouped(start))));
+        return Err(damaged(&format!(
+            "its entries begin at byte {}, more than {LARGEST_HEAD_BYTES} is not supported",
+            grouped(start)
+        )));
     }
     let start = start as usize;
     let entries = head.get(start..start + header.array_bytes() as usize).ok_or_else(|| {
         Failure::new(
             Cause::ImageTruncated,
-            format_args!("the image ended at byte {}, within its partition table", grouped(head.len() as u64)),
+            format_args!(
+                "the image ended at byte {}, within its partition table",
+                grouped(head.len() as u64)
+            ),
         )
     })?;
     let copy = with_entries(header, entries.to_vec(), block_size).map_err(|error| damaged(&error))?;
@@ -184,22 +186,20 @@ fn gpt(head: &[u8], target: &Target) -> Result<Plan, Failure> {
     })
 }
 
-/// The GPT on this disk; on one that is too small, a stand-in, since the caller's check refuses it with better figures.
+/// The GPT on this disk. On one that is too small, the figures of the whole image say more than those of its table.
 fn fitted(copy: &GptCopy, head: &[u8], target: &Target, least_bytes: u64) -> Result<Fitted, Failure> {
-    fit(copy, head, target.size_bytes).or_else(|error| {
-        if least_bytes > target.size_bytes {
-            return Err(Failure::new(
-                Cause::DiskTooSmall,
-                format_args!(
-                    "the image needs {} bytes, and {} has {}",
-                    grouped(least_bytes),
-                    target.name,
-                    grouped(target.size_bytes)
-                ),
-            ));
-        }
-        Err(damaged(&error))
+    fit(copy, head, target.size_bytes).map_err(|error| match least_bytes > target.size_bytes {
+        true => too_small(least_bytes, target),
+        false => damaged(&error),
     })
+}
+
+fn too_small(needed_bytes: u64, target: &Target) -> Failure {
+    let (needed, there) = (grouped(needed_bytes), grouped(target.size_bytes));
+    Failure::new(
+        Cause::DiskTooSmall,
+        format_args!("the image needs {needed} bytes, and {} has {there}", target.name),
+    )
 }
 
 fn damaged(why: &dyn std::fmt::Display) -> Failure {
@@ -241,7 +241,8 @@ pub(crate) fn check_length(plan: &Plan, target: &Target, length_bytes: u64) -> R
         return Ok(());
     }
     let end_lba = plan.least_bytes / u64::from(target.logical_block_size);
-    let other_blocks = (plan.layout == Layout::Mbr).then(|| made_for_512(end_lba, length_bytes, target)).flatten();
+    let other_blocks =
+        (plan.layout == Layout::Mbr).then(|| made_for_512(end_lba, length_bytes, target)).flatten();
     Err(other_blocks.unwrap_or_else(|| shorter_than_its_table(length_bytes, plan)))
 }
 

@@ -31,8 +31,12 @@ struct Snapshot {
 impl Snapshot {
     /// From 0 to 1. What arrived counts, or what was written where the server announced no length.
     fn fraction(&self) -> Option<f64> {
-        let of = |part: u64, total: Option<u64>| total.filter(|total| *total > 0).map(|total| part as f64 / total as f64);
-        of(self.in_bytes, self.in_total_bytes).or_else(|| of(self.out_bytes, self.out_total_bytes)).map(|part| part.min(1.0))
+        let of = |part: u64, total: Option<u64>| {
+            total.filter(|total| *total > 0).map(|total| part as f64 / total as f64)
+        };
+        of(self.in_bytes, self.in_total_bytes)
+            .or_else(|| of(self.out_bytes, self.out_total_bytes))
+            .map(|part| part.min(1.0))
     }
 
     fn secs_left(&self) -> Option<u64> {
@@ -48,7 +52,12 @@ impl Progress {
     }
 
     /// Says a line when one is due.
-    pub(crate) fn tick(&mut self, counters: &Counters, in_total_bytes: Option<u64>, out_total_bytes: Option<u64>) {
+    pub(crate) fn tick(
+        &mut self,
+        counters: &Counters,
+        in_total_bytes: Option<u64>,
+        out_total_bytes: Option<u64>,
+    ) {
         let since = self.last.elapsed();
         if self.interval.is_none_or(|interval| since < interval) {
             return;
@@ -61,11 +70,19 @@ impl Progress {
             elapsed: self.started.elapsed(),
         };
         let mb_per_sec = rate(now.out_bytes.saturating_sub(self.last_written_bytes), since).round();
-        let mut text = format!("{} fetched, {} written, {mb_per_sec} MB/s", size(now.in_bytes), size(now.out_bytes));
+        let mut text =
+            format!("{} fetched, {} written, {mb_per_sec} MB/s", size(now.in_bytes), size(now.out_bytes));
         let percent = now.fraction().map(|fraction| (fraction * 100.0).floor());
         if let (Some(percent), Some(secs_left)) = (percent, now.secs_left()) {
             text += &format!(", {percent} %, about {secs_left} s left");
-            info!(in_bytes = now.in_bytes, out_bytes = now.out_bytes, mb_per_sec, percent, secs_left, "{text}");
+            info!(
+                in_bytes = now.in_bytes,
+                out_bytes = now.out_bytes,
+                mb_per_sec,
+                percent,
+                secs_left,
+                "{text}"
+            );
         } else {
             info!(in_bytes = now.in_bytes, out_bytes = now.out_bytes, mb_per_sec, "{text}");
         }

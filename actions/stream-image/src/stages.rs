@@ -85,7 +85,11 @@ pub(crate) trait Stage: Send + 'static {
 ///
 /// # Errors
 /// [`Cause::Internal`] when there is no thread to be had.
-pub(crate) fn spawn(name: &str, mut stage: impl Stage, faults: Sender<Fault>) -> Result<JoinHandle<()>, Failure> {
+pub(crate) fn spawn(
+    name: &str,
+    mut stage: impl Stage,
+    faults: Sender<Fault>,
+) -> Result<JoinHandle<()>, Failure> {
     let body = move || {
         if let Err(Ended::Fault(fault)) = stage.run() {
             // Nobody listens any more when the action has failed already.

@@ -77,7 +77,9 @@ impl Job<'_> {
         let started = Instant::now();
         let mut running = self.start()?;
         let opened = running.opened()?;
-        let length = opened.length_bytes.map_or("of unknown length".into(), |length| format!("of {} bytes", grouped(length)));
+        let length = opened
+            .length_bytes
+            .map_or("of unknown length".into(), |length| format!("of {} bytes", grouped(length)));
         debug!("the server answers with an object {length}");
 
         let target = Target {
@@ -97,7 +99,8 @@ impl Job<'_> {
         zero_ends(self.disk)?;
         let sink = Arc::new(Sink::new(self.disk)?);
         let mut held = HeldBack::new(begun.head, &plan, target.size_bytes);
-        let length_bytes = self.middle(&mut running, &sink, &plan, &target, &mut held, opened, begun.complete)?;
+        let length_bytes =
+            self.middle(&mut running, &sink, &plan, &target, &mut held, opened, begun.complete)?;
 
         check_length(&plan, &target, length_bytes)?;
         let verified = self.verify(&mut running)?;
@@ -186,7 +189,11 @@ impl Job<'_> {
             if length_bytes > target.size_bytes {
                 return Err(Failure::new(
                     Cause::DiskTooSmall,
-                    format_args!("the image goes on after byte {}, where {} ends", grouped(target.size_bytes), target.name),
+                    format_args!(
+                        "the image goes on after byte {}, where {} ends",
+                        grouped(target.size_bytes),
+                        target.name
+                    ),
                 )
                 .into());
             }
@@ -211,7 +218,11 @@ impl Job<'_> {
         Ok(length_bytes)
     }
 
-    fn writers(&self, running: &Running, sink: &Arc<Sink>) -> Result<(Sender<Buffer>, Vec<JoinHandle<()>>), Failure> {
+    fn writers(
+        &self,
+        running: &Running,
+        sink: &Arc<Sink>,
+    ) -> Result<(Sender<Buffer>, Vec<JoinHandle<()>>), Failure> {
         let (to, from) = channel();
         let from = Arc::new(Mutex::new(from));
         let writer = || {

@@ -41,7 +41,8 @@ impl Codec {
                 Self::Zstd(Box::new(decoder))
             }
             Format::Xz => {
-                let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(16) as u32);
+                let threads =
+                    std::thread::available_parallelism().map_or(1, |count| count.get().min(16) as u32);
                 let decoder = MtStreamBuilder::new()
                     .threads(threads)
                     .memlimit_threading(XZ_THREADED_BYTES)
@@ -63,7 +64,8 @@ impl Codec {
             Self::Gzip(decoder) => {
                 let (before_in, before_out) = (decoder.total_in(), decoder.total_out());
                 let status = decoder.decompress(input, output, FlushDecompress::None);
-                let status = status.map_err(|error| Damage::Corrupt(error.message().unwrap_or("bad data").into()))?;
+                let status =
+                    status.map_err(|error| Damage::Corrupt(error.message().unwrap_or("bad data").into()))?;
                 Ok(Step {
                     consumed: (decoder.total_in() - before_in) as usize,
                     produced: (decoder.total_out() - before_out) as usize,
@@ -73,7 +75,8 @@ impl Codec {
             // zstd takes a call without input as one that should make progress, and fails when none does.
             Self::Zstd(_) if at_end && input.is_empty() && output.is_empty() => Ok(Step::NONE),
             Self::Zstd(decoder) => {
-                let status = decoder.run_on_buffers(input, output).map_err(|error| zstd_damage(&error.to_string()))?;
+                let status =
+                    decoder.run_on_buffers(input, output).map_err(|error| zstd_damage(&error.to_string()))?;
                 let ended = status.remaining == 0 && !(at_end && status.bytes_written == 0);
                 Ok(Step { consumed: status.bytes_read, produced: status.bytes_written, ended })
             }
@@ -89,7 +92,8 @@ impl Codec {
             }
             Self::Bzip2(decoder) => {
                 let (before_in, before_out) = (decoder.total_in(), decoder.total_out());
-                let status = decoder.decompress(input, output).map_err(|error| Damage::Corrupt(error.to_string()))?;
+                let status =
+                    decoder.decompress(input, output).map_err(|error| Damage::Corrupt(error.to_string()))?;
                 Ok(Step {
                     consumed: (decoder.total_in() - before_in) as usize,
                     produced: (decoder.total_out() - before_out) as usize,
@@ -125,7 +129,9 @@ fn zstd_damage(error: &str) -> Damage {
 
 fn xz_damage(error: XzError) -> Damage {
     match error {
-        XzError::MemLimit => Damage::Unsupported(format!("it takes more than {} MiB of memory", XZ_LARGEST_BYTES >> 20)),
+        XzError::MemLimit => {
+            Damage::Unsupported(format!("it takes more than {} MiB of memory", XZ_LARGEST_BYTES >> 20))
+        }
         XzError::Options | XzError::UnsupportedCheck | XzError::Mem => Damage::Unsupported(error.to_string()),
         _ => Damage::Corrupt(error.to_string()),
     }

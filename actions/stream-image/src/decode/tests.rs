@@ -116,7 +116,9 @@ fn an_image_of_several_members_is_one_image() {
         assert!(decode(&with_empty, 1 << 20).unwrap() == image, "{format:?}");
         assert!(decode(&pack(format, &[]), 100).unwrap().is_empty());
     }
-    let skippable = [&b"\x51\x2a\x4d\x18\x05\0\0\0hello"[..], &pack(Format::Zstd, &image), b"\x50\x2a\x4d\x18\0\0\0\0"].concat();
+    let skippable =
+        [&b"\x51\x2a\x4d\x18\x05\0\0\0hello"[..], &pack(Format::Zstd, &image), b"\x50\x2a\x4d\x18\0\0\0\0"]
+            .concat();
     assert!(decode(&skippable, 9).unwrap() == image);
 }
 
@@ -150,7 +152,10 @@ fn a_flipped_bit_is_never_an_image() {
                 Err(failure) => assert!(
                     matches!(
                         failure.cause,
-                        Cause::ImageCorrupt | Cause::ImageTruncated | Cause::ImageUnsupported | Cause::ImageTrailingData
+                        Cause::ImageCorrupt
+                            | Cause::ImageTruncated
+                            | Cause::ImageUnsupported
+                            | Cause::ImageTrailingData
                     ),
                     "{format:?} {at}: {failure}"
                 ),
@@ -171,7 +176,8 @@ fn what_follows_the_end_is_padding_or_an_error() {
         let with = |tail: &[u8]| decode(&[&object[..], tail].concat(), 1000);
         let failure = with(b"<html>").unwrap_err();
         assert_eq!(failure.cause, Cause::ImageTrailingData);
-        let expected = format!("something that is no {} follows the end of the image at byte ", format.name());
+        let expected =
+            format!("something that is no {} follows the end of the image at byte ", format.name());
         assert!(failure.to_string().starts_with(&expected), "{failure}");
         let zeros = with(&[0; 10_240]);
         match format {

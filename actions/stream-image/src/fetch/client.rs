@@ -37,26 +37,35 @@ pub(crate) fn client(options: &HttpOptions) -> Result<Client, Failure> {
         (&HTTPS_PROXY, &options.proxies.https, Proxy::https::<Url>),
     ] {
         if let Some(url) = url {
-            let proxy = make(url.clone()).map_err(|_| Failure::configuration(variable, "", "http://HOST:PORT"))?;
+            let proxy =
+                make(url.clone()).map_err(|_| Failure::configuration(variable, "", "http://HOST:PORT"))?;
             builder = builder.proxy(proxy.no_proxy(except.clone()));
         }
     }
     builder.build().map_err(|error| {
-        Failure::new(Cause::Internal, format_args!("making the HTTP client: {}", super::fault::chain(&error.without_url())))
+        Failure::new(
+            Cause::Internal,
+            format_args!("making the HTTP client: {}", super::fault::chain(&error.without_url())),
+        )
     })
 }
 
 fn roots(ca_cert: Option<&str>) -> Result<Vec<Certificate>, Failure> {
     let wrong = |why: String| {
-        let accepted = "one or more PEM certificates, -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----";
-        Failure::new(Cause::Configuration, format_args!("{} is not valid ({why}); accepted: {accepted}", CA_CERT.name))
+        let accepted =
+            "one or more PEM certificates, -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----";
+        Failure::new(
+            Cause::Configuration,
+            format_args!("{} is not valid ({why}); accepted: {accepted}", CA_CERT.name),
+        )
     };
     let mut roots: Vec<Certificate> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
         .iter()
         .filter_map(|certificate| Certificate::from_der(certificate).ok())
         .collect();
     if let Some(pem) = ca_cert {
-        let own = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| wrong(super::fault::chain(&error)))?;
+        let own = Certificate::from_pem_bundle(pem.as_bytes())
+            .map_err(|error| wrong(super::fault::chain(&error)))?;
         if own.is_empty() {
             return Err(wrong("no certificate in it".into()));
         }
@@ -82,7 +91,9 @@ mod tests {
     #[test]
     fn the_public_roots_are_there_and_rubbish_is_refused() {
         assert!(roots(None).unwrap().len() > 100);
-        for wrong in ["rubbish", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "/etc/ca.pem"] {
+        for wrong in
+            ["rubbish", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "/etc/ca.pem"]
+        {
             let failure = roots(Some(wrong)).unwrap_err();
             assert_eq!(failure.cause, Cause::Configuration);
             assert!(failure.to_string().starts_with("CA_CERT is not valid ("), "{failure}");

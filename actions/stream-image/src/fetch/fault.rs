@@ -77,7 +77,9 @@ fn cause_of(error: &rustls::Error) -> Cause {
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => Cause::TlsExpired,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Cause::TlsName,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Cause::TlsName
+            }
             _ => Cause::TlsUntrusted,
         },
         _ => Cause::Tls,
@@ -90,7 +92,8 @@ mod tests {
 
     #[test]
     fn tls_failures_are_found_below_others() {
-        let wrapped = |error: rustls::Error| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
+        let wrapped =
+            |error: rustls::Error| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
         for (error, cause) in [
             (rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer), Cause::TlsUntrusted),
             (rustls::Error::InvalidCertificate(CertificateError::Expired), Cause::TlsExpired),

@@ -72,7 +72,9 @@ impl Source<'_> {
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
         match self.credentials {
             Some(Credentials::Bearer(header)) => request.header(AUTHORIZATION, header.clone()),
-            Some(Credentials::Basic { username, password }) => request.basic_auth(username, password.as_ref()),
+            Some(Credentials::Basic { username, password }) => {
+                request.basic_auth(username, password.as_ref())
+            }
             None => request,
         }
     }
@@ -80,7 +82,8 @@ impl Source<'_> {
 
 /// Whether a request may carry the image server's credentials: to that server itself, or to its own TLS side.
 fn may_have_credentials(image: &Url, url: &Url) -> bool {
-    let upgraded = image.scheme() == "http" && url.scheme() == "https" && image.port().is_none() && url.port().is_none();
+    let upgraded =
+        image.scheme() == "http" && url.scheme() == "https" && image.port().is_none() && url.port().is_none();
     image.origin() == url.origin() || (upgraded && image.host() == url.host())
 }
 
@@ -122,7 +125,8 @@ fn refused(url: &Url, response: &Response) -> Fault {
         format_args!("{} answered {status} instead of 200 OK{advice}", shown(url)),
     );
     let transient = matches!(status.as_u16(), 408 | 429 | 500..=599);
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let retry_after =
+        response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     Fault { failure, transient, retry_after: retry_after.map(Duration::from_secs) }
 }
 
@@ -132,7 +136,9 @@ mod tests {
 
     #[test]
     fn credentials_go_to_their_own_server_alone() {
-        let may = |image: &str, url: &str| may_have_credentials(&Url::parse(image).unwrap(), &Url::parse(url).unwrap());
+        let may = |image: &str, url: &str| {
+            may_have_credentials(&Url::parse(image).unwrap(), &Url::parse(url).unwrap())
+        };
         assert!(may("http://h/a", "http://h/b"));
         assert!(may("http://h/a", "https://h/a"));
         assert!(may("https://h:443/a", "https://h/a"));

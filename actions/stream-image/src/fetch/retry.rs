@@ -54,7 +54,10 @@ mod tests {
     #[test]
     fn pauses_grow_and_end() {
         let millis = |tries, jitter| planned(tries, None, jitter).as_millis();
-        assert_eq!([millis(1, 1.0), millis(2, 1.0), millis(6, 1.0), millis(99, 1.0)], [500, 1000, 15_000, 15_000]);
+        assert_eq!(
+            [millis(1, 1.0), millis(2, 1.0), millis(6, 1.0), millis(99, 1.0)],
+            [500, 1000, 15_000, 15_000]
+        );
         assert_eq!(millis(1, 0.0), 250);
         assert_eq!(planned(1, Some(Duration::from_secs(7)), 0.3), Duration::from_secs(7));
         for _ in 0..100 {

@@ -29,12 +29,17 @@ pub(crate) fn text(source: &Source, url: &Url) -> Result<String, Fault> {
                     return Err(Fault::transient(Cause::DigestFile, message));
                 }
                 Err(_) => {
-                    let message = format!("fetching {}: no byte for {} s", shown(url), source.stall_timeout.as_secs_f64());
+                    let message = format!(
+                        "fetching {}: no byte for {} s",
+                        shown(url),
+                        source.stall_timeout.as_secs_f64()
+                    );
                     return Err(Fault::transient(Cause::ServerStalled, message));
                 }
             }
             if bytes.len() > LARGEST_BYTES {
-                let message = format!("{} has more than {LARGEST_BYTES} bytes, and is no file of digests", shown(url));
+                let message =
+                    format!("{} has more than {LARGEST_BYTES} bytes, and is no file of digests", shown(url));
                 return Err(Failure::new(Cause::DigestFile, message).into());
             }
         }
