@@ -271,8 +271,10 @@ impl RootDir {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
             }
-            let written = write_new(&folder, &temporary, content, attributes)
-                .and_then(|()| Ok(rustix::fs::renameat(&folder, &temporary, &folder, name)?));
+            let old = old_file(&folder, name);
+            let written =
+                write_new(&folder, &temporary, content, attributes, old.as_ref().unwrap_or(&folder))
+                    .and_then(|()| Ok(rustix::fs::renameat(&folder, &temporary, &folder, name)?));
             if let Err(error) = written {
                 // What matters is why it failed; the next run looks for the leftover again.
                 let _ = rustix::fs::unlinkat(&folder, &temporary, AtFlags::empty());
@@ -357,10 +359,23 @@ fn make_dir(above: &File, name: &OsStr, attributes: Attributes) -> io::Result<Fi
     Ok(folder)
 }
 
-fn write_new(folder: &File, name: &OsStr, content: &[u8], attributes: Attributes) -> io::Result<()> {
+/// The regular file that is about to be replaced, if there is one.
+fn old_file(folder: &File, name: &OsStr) -> Option<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(folder, name, flags, Mode::empty()).ok()?);
+    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+}
+
+fn write_new(
+    folder: &File,
+    name: &OsStr,
+    content: &[u8],
+    attributes: Attributes,
+    label_of: &File,
+) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
-    inherit_label(folder, &file)?;
+    inherit_label(label_of, &file)?;
     file.write_all(content)?;
     apply(&file, attributes)?;
     file.sync_all()
@@ -374,11 +389,11 @@ fn apply(file: &File, attributes: Attributes) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives what is new the SELinux label of its folder, as the installed system's own kernel would by default. Without a
-/// label an enforcing system does not let its services read the file.
-fn inherit_label(folder: &File, new: &File) -> io::Result<()> {
+/// Gives what is new the SELinux label of what it replaces or, as the installed system's own kernel would by default, of
+/// its folder. Without a label an enforcing system does not let its services read the file.
+fn inherit_label(from: &File, new: &File) -> io::Result<()> {
     let mut label = [0; 256];
-    let length = match rustix::fs::fgetxattr(folder, SELINUX, &mut label[..]) {
+    let length = match rustix::fs::fgetxattr(from, SELINUX, &mut label[..]) {
         Ok(length) => length,
         // No label there, or none that is sane: nothing to inherit.
         Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => return Ok(()),

@@ -58,6 +58,37 @@ fn what_is_written_through_a_mount_is_there_after_it() {
 }
 
 #[test]
+fn what_is_written_has_the_label_of_what_it_replaces_or_of_its_folder() {
+    use rustix::fs::{XattrFlags, fsetxattr, getxattr, setxattr};
+    const NAME: &str = "security.selinux";
+    let (folder, file) = (b"system_u:object_r:etc_t:s0\0", b"system_u:object_r:hostname_etc_t:s0\0");
+    for filesystem in RootFs::ALL {
+        let disk = bare(filesystem);
+        with_mounted(disk.node(), |root| {
+            setxattr(root.join("etc"), NAME, folder, XattrFlags::empty()).unwrap();
+            let hostname = std::fs::File::open(root.join("etc/hostname")).unwrap();
+            fsetxattr(hostname, NAME, file, XattrFlags::empty()).unwrap();
+        });
+        with_root(&System::default(), disk.node().to_str().unwrap(), |root, _| {
+            root.create_dir_all("etc/cloud/cloud.cfg.d", Attributes::of_root(0o755))?;
+            root.write_atomic("etc/cloud/cloud.cfg.d/90.cfg", b"", Attributes::of_root(0o644))?;
+            root.write_atomic("etc/hostname", b"node", Attributes::of_root(0o644))
+        })
+        .unwrap();
+        with_mounted(disk.node(), |root| {
+            let label = |path: &str| {
+                let mut label = [0; 64];
+                let length = getxattr(root.join(path), NAME, &mut label[..]).unwrap();
+                label[..length].to_vec()
+            };
+            assert_eq!(label("etc/cloud/cloud.cfg.d"), folder, "{filesystem:?}");
+            assert_eq!(label("etc/cloud/cloud.cfg.d/90.cfg"), folder, "{filesystem:?}");
+            assert_eq!(label("etc/hostname"), file, "{filesystem:?}");
+        });
+    }
+}
+
+#[test]
 fn looking_writes_nothing() {
     for filesystem in RootFs::ALL {
         let disk = bare(filesystem);
