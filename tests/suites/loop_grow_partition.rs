@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::disk::System;
-use nibs_tests::binaries::command;
+use nibs_tests::binaries::{binary, command};
 use nibs_tests::installed_image::{
     InstalledImage, Layout, Mounted, RootFs, forget_partitions, make_filesystem, show_partition,
     with_mounted, write_system,
@@ -249,6 +249,31 @@ fn killed_after(lines: usize, disk: &LoopDevice) -> bool {
     child.kill().unwrap();
     child.wait().unwrap();
     ended
+}
+
+#[test]
+fn an_image_with_one_file_and_a_bare_dev_is_enough() {
+    let disk = InstalledImage::of(RootFs::Xfs).make();
+    let root = tempfile::tempdir().unwrap();
+    for folder in ["proc", "sys", "dev"] {
+        fs::create_dir(root.path().join(folder)).unwrap();
+    }
+    fs::copy(binary("grow-partition"), root.path().join("grow-partition")).unwrap();
+    // Neither /tmp nor /run, and of the devices only the disk, as where /dev is no devtmpfs. The root is read-only.
+    let script = r#"
+        set -e
+        mount --bind "$1" "$1"
+        mount -t proc proc "$1/proc"
+        mount --rbind /sys "$1/sys"
+        mount -t tmpfs tmpfs "$1/dev"
+        cp -a "$DEST_DISK" "$1/dev/"
+        mount -o remount,bind,ro "$1"
+        exec chroot "$1" /grow-partition
+    "#;
+    let mut container = Command::new("unshare");
+    container.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).arg(root.path());
+    let outcome = Outcome::of(container.env("DEST_DISK", disk.node()));
+    assert_eq!(outcome.succeeded(), "root is partition 3, 0.3 → 1.0 GiB (xfs)");
 }
 
 /// What is refused leaves the disk as it was, to the byte.
