@@ -1,7 +1,10 @@
 //! What the suites stand on: loop devices, servers, container runtimes and virtual machines, each behind a guard.
 
 pub mod binaries;
+pub mod certificates;
 pub mod cycle;
+pub mod disk_image;
+pub mod http;
 pub mod installed_files;
 pub mod installed_image;
 pub mod loop_device;

@@ -1,0 +1,1 @@
+//! Streaming images to real loop devices.
