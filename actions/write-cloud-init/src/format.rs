@@ -73,6 +73,18 @@ impl Format {
             Self::Mime => "MIME message",
         }
     }
+
+    /// What a document that begins so must be.
+    fn accepted(self) -> &'static str {
+        match self {
+            Self::CloudConfig => "a YAML mapping below #cloud-config",
+            Self::Archive => "a YAML list below #cloud-config-archive",
+            Self::JsonPatch => "a JSON patch below #cloud-config-jsonp",
+            Self::Jinja => "#cloud-config, #! or another beginning in the second line",
+            Self::Mime => "a whole MIME message, as `cloud-init devel make-mime` writes it",
+            Self::Boothook | Self::PartHandler | Self::Include | Self::Script => "anything",
+        }
+    }
 }
 
 /// Tells the format of a document, and checks what can be checked of it.
@@ -108,7 +120,7 @@ pub fn check(payload: &Payload) -> Result<Format, Failure> {
         Format::Mime => mime(content),
         Format::Boothook | Format::PartHandler | Format::Include | Format::Script => Ok(()),
     }
-    .map_err(|why| invalid(&why))?;
+    .map_err(|why| invalid(&format!("{why}; accepted: {}", format.accepted())))?;
     Ok(format)
 }
 
@@ -321,7 +333,10 @@ mod tests {
             );
         }
         let message = of(b"#cloud-config\na: \xff\n").unwrap_err();
-        assert_eq!(message, "USER_DATA is not valid: its YAML is broken: line 2, column 4: this is no UTF-8");
+        assert_eq!(
+            message,
+            "USER_DATA is not valid: its YAML is broken: line 2, column 4: this is no UTF-8; accepted: a YAML mapping below #cloud-config"
+        );
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn read(values: &Values) -> Result<Wanted, Failure> {
         Failure::new(
             Cause::Configuration,
             format_args!(
-                "neither {} nor {} is given; accepted: one of them, as {}",
+                "neither {} nor {} is given; the second takes: {}",
                 USER_DATA.name, USER_DATA_BASE64.name, USER_DATA_BASE64.doc
             ),
         )
@@ -101,7 +101,7 @@ mod tests {
     fn user_data_must_be_given() {
         let message = of(&[("USER_DATA", "")]).unwrap_err();
         assert!(
-            message.starts_with("neither USER_DATA nor USER_DATA_BASE64 is given; accepted: one of them"),
+            message.starts_with("neither USER_DATA nor USER_DATA_BASE64 is given; the second takes: "),
             "{message}"
         );
     }
