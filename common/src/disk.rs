@@ -1,7 +1,11 @@
 //! Disks: which one is meant, what it is, whether it is free, and opening it so that nobody else can.
 
 mod attributes;
+mod by_id;
 mod forget;
+#[cfg(test)]
+mod machine;
+mod mounts;
 mod open;
 mod select;
 mod settle;

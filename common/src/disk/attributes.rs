@@ -70,18 +70,31 @@ impl Disk {
 }
 
 impl System {
-    /// All whole disks, by name; without those that can never be meant: RAM disks, CD-ROMs, floppies.
+    /// All whole disks, by name.
     pub fn disks(&self) -> Vec<Disk> {
-        const NEVER: &[&str] = &["ram", "zram", "sr", "fd"];
         let mut names: Vec<String> = fs::read_dir(self.sys.join("block"))
             .into_iter()
             .flatten()
             .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .filter(|name| !NEVER.iter().any(|prefix| is_numbered(name, prefix)))
+            .filter(|name| self.can_hold_a_system(name))
             .collect();
         names.sort();
         names.iter().filter_map(|name| self.disk(name)).filter(|disk| disk.size_bytes > 0).collect()
+    }
+
+    /// Whether a block device that is no partition can be meant as a disk. RAM disks, CD-ROMs, floppies and flash chips are
+    /// none; nor are the boot partitions of an eMMC, which look like disks; nor the single paths of an NVMe disk with
+    /// several, which the kernel hides; nor a mapped device that is not all paths to one disk, but a volume or a partition.
+    pub(super) fn can_hold_a_system(&self, name: &str) -> bool {
+        const NEVER: &[&str] = &["ram", "zram", "sr", "fd", "mtdblock"];
+        let folder = self.sys.join("block").join(name);
+        let never = NEVER.iter().any(|prefix| is_numbered(name, prefix))
+            || (name.starts_with("mmcblk") && !is_numbered(name, "mmcblk"))
+            || attribute(&folder.join("hidden")).as_deref() == Some("1");
+        !never
+            && attribute(&folder.join("dm/uuid")).is_none_or(|uuid| uuid.starts_with("mpath-"))
+            && (!name.starts_with("dm-") || folder.join("dm/uuid").exists())
     }
 
     /// The disk of this kernel name.
@@ -93,7 +106,9 @@ impl System {
             number: device_number(&text("dev")?)?,
             // sysfs counts sizes in sectors of 512 bytes whatever the block size is.
             size_bytes: number("size")? * 512,
-            logical_block_size: number("queue/logical_block_size").and_then(|size| size.try_into().ok()).unwrap_or(512),
+            logical_block_size: number("queue/logical_block_size")
+                .and_then(|size| size.try_into().ok())
+                .unwrap_or(512),
             read_only: text("ro").as_deref() == Some("1"),
             discard_max_bytes: number("queue/discard_max_bytes").unwrap_or(0),
             model: text("device/model").or_else(|| text("device/name")),
@@ -113,7 +128,8 @@ impl System {
             .flatten()
             .filter_map(|entry| {
                 let path = entry.path();
-                let number = |name: &str| attribute(&path.join(name)).and_then(|value| value.parse::<u64>().ok());
+                let number =
+                    |name: &str| attribute(&path.join(name)).and_then(|value| value.parse::<u64>().ok());
                 Some(PartitionNode {
                     number: number("partition")?.try_into().ok()?,
                     device: device_number(&attribute(&path.join("dev"))?)?,
@@ -143,14 +159,21 @@ pub(super) fn device_number(text: &str) -> Option<(u32, u32)> {
 }
 
 fn is_numbered(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    name.strip_prefix(prefix)
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The serial number of a SCSI or ATA disk: vital product data page 0x80, four bytes of header and then text
-/// (SPC-6, 7.7.18). There is no other place for it without udev.
+/// The serial number of a SCSI or ATA disk (SPC-6, 7.7.18). There is no other place for it without udev.
 fn page_80(folder: &Path) -> Option<String> {
-    let page = fs::read(folder.join("device/vpd_pg80")).ok()?;
+    let page = vital_page(folder, 0x80)?;
+    let text = String::from_utf8_lossy(&page);
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// What a page of a SCSI or ATA disk's vital product data holds, behind its header of four bytes.
+pub(super) fn vital_page(folder: &Path, number: u8) -> Option<Vec<u8>> {
+    let page = fs::read(folder.join(format!("device/vpd_pg{number:02x}"))).ok()?;
     let length = usize::from(u16::from_be_bytes([*page.get(2)?, *page.get(3)?]));
-    let text = String::from_utf8_lossy(page.get(4..4 + length)?).trim().to_owned();
-    (!text.is_empty()).then_some(text)
+    Some(page.get(4..4 + length)?.to_vec())
 }

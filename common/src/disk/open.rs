@@ -48,15 +48,22 @@ impl OpenDisk {
         if !metadata.file_type().is_block_device() || number != disk.number {
             return Err(Failure::new(
                 Cause::NotABlockDevice,
-                format_args!("{} is not the block device {}:{}", disk.node.display(), disk.number.0, disk.number.1),
+                format_args!(
+                    "{} is not the block device {}:{}",
+                    disk.node.display(),
+                    disk.number.0,
+                    disk.number.1
+                ),
             ));
         }
         if sys::read_only(&file).context("asking whether the disk is read-only").because(Cause::DiskIo)? {
             return Err(read_only(&disk));
         }
-        let size_bytes = sys::size_bytes(&file).context("asking for the disk's size").because(Cause::DiskIo)?;
-        let logical_block_size =
-            sys::logical_block_size(&file).context("asking for the disk's block size").because(Cause::DiskIo)?;
+        let size_bytes =
+            sys::size_bytes(&file).context("asking for the disk's size").because(Cause::DiskIo)?;
+        let logical_block_size = sys::logical_block_size(&file)
+            .context("asking for the disk's block size")
+            .because(Cause::DiskIo)?;
         Ok(Self { disk: Disk { size_bytes, logical_block_size, ..disk }, file })
     }
 
@@ -66,12 +73,19 @@ impl OpenDisk {
     /// EINVAL where the device does not take O_DIRECT.
     pub fn direct(&self) -> io::Result<File> {
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file));
-        OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT | libc::O_CLOEXEC).open(Path::new(&path))
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_DIRECT | libc::O_CLOEXEC)
+            .open(Path::new(&path))
     }
 }
 
 fn read_only(disk: &Disk) -> Failure {
-    Failure::new(Cause::DiskReadOnly, format_args!("{} is read-only; nothing was written to it", disk.describe()))
+    Failure::new(
+        Cause::DiskReadOnly,
+        format_args!("{} is read-only; nothing was written to it", disk.describe()),
+    )
 }
 
 fn refusal(disk: &Disk, error: io::Error) -> Failure {
@@ -81,11 +95,14 @@ fn refusal(disk: &Disk, error: io::Error) -> Failure {
         Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) => Cause::DiskMissing,
         _ => Cause::DiskIo,
     };
-    let text = match cause {
-        Cause::DiskBusy => {
-            "someone else holds it: it is mounted outside this container, or another program writes to it; nothing was written to it"
-                .to_owned()
+    let text = match (cause, error.raw_os_error()) {
+        (Cause::DiskBusy, _) => {
+            "it is in use, by a mount that this container does not see or by a program that claims it for itself; nothing was written to it".to_owned()
         }
+        (Cause::DiskMissing, Some(libc::ENOENT)) => {
+            "the kernel has the disk, but its node is not here: give the task the volume /dev:/dev".to_owned()
+        }
+        (_, Some(libc::EPERM | libc::EACCES)) => format!("{error}: the action has to run as root in a privileged container"),
         _ => error.to_string(),
     };
     Failure::new(cause, format_args!("opening {} exclusively: {text}", disk.describe()))

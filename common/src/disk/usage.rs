@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::attributes::{Disk, System, attribute, device_number};
+use super::mounts::{self, Mount, mounted_kind};
 use crate::cause::Cause;
 use crate::failure::Failure;
 
@@ -40,31 +41,39 @@ pub enum Use {
 pub fn uses(system: &System, disk: &Disk) -> Vec<Use> {
     let mut devices = vec![(disk.name.clone(), disk.number)];
     devices.extend(system.partitions(disk).into_iter().map(|partition| (partition.name, partition.device)));
-    let mounts = mounts(system);
-    let system_devices = root_devices(system, &mounts);
-    let swaps = fs::read_to_string(system.proc.join("swaps")).unwrap_or_default();
+    let mounts = Mount::all(system);
+    let below_root = below(system, mounts.iter().filter(|mount| mount.at == "/"));
+    let swaps = swaps(system);
 
     let mut found = Vec::new();
+    let mut add = |each: Use| {
+        if !found.contains(&each) {
+            found.push(each);
+        }
+    };
     for (device, number) in &devices {
-        if system_devices.contains(number) {
-            found.push(Use::RunsSystem { device: device.clone() });
+        if below_root.contains(number) {
+            add(Use::RunsSystem { device: device.clone() });
         }
     }
     for (device, number) in &devices {
-        let node = format!("/dev/{device}");
-        for mount in mounts.iter().filter(|mount| mount.number == *number || mount.source == node) {
-            let mounted = Use::Mounted { device: device.clone(), at: mount.at.clone() };
-            if !found.contains(&mounted) {
-                found.push(mounted);
-            }
+        let at: Vec<&Mount> = mounts.iter().filter(|mount| mount.devices.contains(number)).collect();
+        for mount in &at {
+            add(Use::Mounted { device: device.clone(), at: mount.at.clone() });
         }
-        if swaps.lines().skip(1).any(|line| line.split_whitespace().next() == Some(node.as_str())) {
-            found.push(Use::Swap { device: device.clone() });
+        if let Some(kind) = mounted_kind(system, device, *number).filter(|_| at.is_empty()) {
+            let at = format!("a place that this container does not see ({kind})");
+            add(Use::Mounted { device: device.clone(), at });
+        }
+    }
+    for (device, number) in &devices {
+        if swaps.contains(number) {
+            add(Use::Swap { device: device.clone() });
         }
     }
     for (device, _) in &devices {
         for holder in holders(system, device) {
-            found.push(Use::Held { device: device.clone(), by: describe_holder(system, &holder) });
+            add(Use::Held { device: device.clone(), by: describe_mapped(system, &holder, 0) });
         }
     }
     found
@@ -98,43 +107,10 @@ pub fn refuse_if_used(system: &System, disk: &Disk) -> Result<(), Failure> {
     ))
 }
 
-struct Mount {
-    number: (u32, u32),
-    source: String,
-    at: String,
-}
-
-/// The mounts of this process and, where it can be seen, of the first process: a container has a mount namespace of its
-/// own and does not see what its host has mounted.
-fn mounts(system: &System) -> Vec<Mount> {
-    ["1", "self"]
-        .iter()
-        .filter_map(|process| fs::read_to_string(system.proc.join(process).join("mountinfo")).ok())
-        .flat_map(|text| text.lines().filter_map(parse_mount).collect::<Vec<_>>())
-        .collect()
-}
-
-/// A line of mountinfo, proc(5): `36 35 98:0 /mnt1 /mnt2 rw master:1 - ext3 /dev/root rw`.
-fn parse_mount(line: &str) -> Option<Mount> {
-    let (before, after) = line.split_once(" - ")?;
-    let mut before = before.split(' ');
-    let number = device_number(before.nth(2)?)?;
-    let at = before.nth(1)?.to_owned();
-    let source = after.split(' ').nth(1)?.to_owned();
-    Some(Mount { number, source, at })
-}
-
-/// The block devices below what is mounted at `/`, all the way down through mapped devices.
-fn root_devices(system: &System, mounts: &[Mount]) -> BTreeSet<(u32, u32)> {
+/// All block devices below mounts, all the way down through mapped devices.
+fn below<'a>(system: &System, mounts: impl Iterator<Item = &'a Mount>) -> BTreeSet<(u32, u32)> {
     let mut below = BTreeSet::new();
-    let mut todo: Vec<(u32, u32)> = Vec::new();
-    for mount in mounts.iter().filter(|mount| mount.at == "/") {
-        todo.push(mount.number);
-        // btrfs shows a number of its own; its source is the device.
-        if let Some(name) = mount.source.strip_prefix("/dev/") {
-            todo.extend(attribute(&system.sys.join("class/block").join(name).join("dev")).and_then(|n| device_number(&n)));
-        }
-    }
+    let mut todo: Vec<(u32, u32)> = mounts.flat_map(|mount| mount.devices.iter().copied()).collect();
     while let Some((major, minor)) = todo.pop() {
         if !below.insert((major, minor)) {
             continue;
@@ -147,7 +123,15 @@ fn root_devices(system: &System, mounts: &[Mount]) -> BTreeSet<(u32, u32)> {
     below
 }
 
-fn holders(system: &System, device: &str) -> Vec<String> {
+/// The block devices that are swap space in use, proc(5).
+fn swaps(system: &System) -> Vec<(u32, u32)> {
+    let text = fs::read_to_string(system.proc.join("swaps")).unwrap_or_default();
+    let paths = text.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    paths.filter_map(|path| mounts::device_of(system, &mounts::unescaped(path))).collect()
+}
+
+/// The devices that stand on this one.
+pub(super) fn holders(system: &System, device: &str) -> Vec<String> {
     let folder = system.sys.join("class/block").join(device).join("holders");
     let mut names: Vec<String> = fs::read_dir(folder)
         .into_iter()
@@ -159,16 +143,28 @@ fn holders(system: &System, device: &str) -> Vec<String> {
     names
 }
 
-fn describe_holder(system: &System, holder: &str) -> String {
-    let text = |path: &str| attribute(&system.sys.join("class/block").join(holder).join(path));
+/// What a mapped device or an md array is, in words, and what it holds up itself.
+pub(super) fn describe_mapped(system: &System, device: &str, depth: usize) -> String {
+    let text = |path: &str| attribute(&system.sys.join("class/block").join(device).join(path));
     let name = text("dm/name").unwrap_or_default();
     // The prefix of a mapped device's UUID says who made it (libdevmapper).
-    match text("dm/uuid").unwrap_or_default().split('-').next() {
-        Some("LVM") => format!("LVM volume {name} ({holder})"),
-        Some("CRYPT") => format!("encrypted device {name} ({holder})"),
-        Some("mpath") => format!("multipath device {name} ({holder})"),
-        _ if !name.is_empty() => format!("mapped device {name} ({holder})"),
-        _ if holder.starts_with("md") => format!("md array {holder}"),
-        _ => holder.to_owned(),
-    }
+    let own = match text("dm/uuid").unwrap_or_default().split('-').next() {
+        Some("LVM") => format!("LVM volume {name} ({device})"),
+        Some("CRYPT") => format!("encrypted device {name} ({device})"),
+        Some("mpath") => format!("multipath device {name} ({device})"),
+        _ if !name.is_empty() => format!("mapped device {name} ({device})"),
+        _ if device.starts_with("md") => format!("md array {device}"),
+        _ => device.to_owned(),
+    };
+    // Stacks are a few devices high; the bound is for a sysfs that makes no sense.
+    let above: Vec<String> = match depth {
+        0..8 => {
+            holders(system, device).iter().map(|holder| describe_mapped(system, holder, depth + 1)).collect()
+        }
+        _ => Vec::new(),
+    };
+    if above.is_empty() { own } else { format!("{own} below {}", above.join(" and ")) }
 }
+
+#[cfg(test)]
+mod tests;
