@@ -56,8 +56,8 @@ impl Screen {
     fn show(&self, event: &Event) {
         match event {
             Event::Begun(phase) => self.now(phase.what()),
-            // Its line is the first of the table.
-            Event::Done { phase: Phase::Boot, .. } => {}
+            // The one was told by `make demo`, the other's line is the first of the table.
+            Event::Done { phase: Phase::Systems | Phase::Boot, .. } => {}
             Event::Done { phase, words, took } => {
                 self.line(&format!("{:<9}{words:<70} {}", phase.label(), seconds(*took)));
                 if *phase == Phase::Machine {
@@ -74,12 +74,13 @@ impl Screen {
                 } else {
                     format!("{:?}: ", report.state)
                 };
-                self.line(&format!("  {mark} {:<19}{state}{words:<60} {}", report.action, seconds(took)));
+                self.line(&format!("  {mark} {:<17}{:<58} {}", report.action, state + words, seconds(took)));
                 if report.workflow == State::Success {
                     self.now("the success is reported; waiting for the machine to go down");
                 }
             }
-            Event::Word(words) => self.line(&format!("  ! {words}")),
+            // What follows the first line is for the logs.
+            Event::Word(words) => self.line(&format!("  ! {}", words.lines().next().unwrap_or_default())),
         }
     }
 
@@ -113,7 +114,7 @@ fn table(finished: &Finished, folder: &Path, took: Duration) {
         system.split(" (").next().unwrap_or_default().replace("GNU/Linux ", ""),
         addresses.join(", "),
         finished.node.cloud_init_status(),
-        seconds(finished.boot_took)
+        seconds(finished.boot_took),
     );
     let row = |name: &str, value: &str| println!("  {name:<14}{value}");
     println!("\nWhat the node says of itself:\n");

@@ -23,7 +23,7 @@ impl Phase {
     /// What a line of it begins with.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Images => "images",
+            Self::Images => "registry",
             Self::Systems => "os",
             Self::Check => "check",
             Self::Machine => "vm",

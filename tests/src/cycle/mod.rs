@@ -13,7 +13,7 @@ mod objects;
 mod shortcomings;
 mod web;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -98,6 +98,7 @@ pub fn image_index() -> PathBuf {
 /// # Errors
 /// When a step fails or takes too long. The message says which, and what was seen last.
 pub fn run(folder: &Path, index: &Path, tell: Tell<'_>) -> Result<Finished> {
+    let _alone = alone(folder)?;
     clear(folder)?;
     let processes = ProcessList::begin(folder.join("processes.txt"));
 
@@ -106,14 +107,14 @@ pub fn run(folder: &Path, index: &Path, tell: Tell<'_>) -> Result<Finished> {
         let names = registry.push(index)?;
         Ok((
             registry,
-            format!("{} images, {} together, in a registry of their own", names.len(), sizes(index)?),
+            format!("{} images, {} together, pushed to one on 127.0.0.1", names.len(), sizes(index)?),
         ))
     })?;
     let (image, memory_os) = phase(tell, Phase::Systems, |_| {
         let (image, memory_os) = (os::debian()?, os::with_agent(&tinkerbell::agent()?)?);
         let size = |path: &Path| Ok::<_, std::io::Error>(bytes(fs::metadata(path)?.len()));
         let words = format!(
-            "debian 12, {}, .raw.zst {}; in-memory OS with containerd and tink-agent {}",
+            "debian 12, {}, .raw.zst {}; in-memory OS {}",
             size(&image.raw)?,
             size(&image.zst)?,
             size(&memory_os.initrd)?
@@ -136,7 +137,7 @@ pub fn run(folder: &Path, index: &Path, tell: Tell<'_>) -> Result<Finished> {
             Accel::Tcg => "emulated (no KVM)",
         };
         let words = format!(
-            "{PROCESSORS} cores, {} GiB, UEFI, {accelerated}, disk {} with an old GPT, ext4, LVM and swap",
+            "{PROCESSORS} cores, {} GiB, UEFI, {accelerated}, disk {} with an old GPT, ext4, LVM, swap",
             MEMORY_MIB / 1024,
             bytes(DISK_BYTES)
         );
@@ -321,6 +322,15 @@ impl Drop for DiskFile {
             eprintln!("removing {}: {error}", self.folder.display());
         }
     }
+}
+
+/// Makes sure that no other run uses the folder, as long as the file is held.
+fn alone(folder: &Path) -> Result<File> {
+    let path = folder.with_extension("lock");
+    fs::create_dir_all(path.parent().context("the folder lies in one")?)?;
+    let lock = File::create(&path).with_context(|| format!("making {}", path.display()))?;
+    lock.try_lock().map_err(|error| anyhow!("another run uses {}: {error}", folder.display()))?;
+    Ok(lock)
 }
 
 fn clear(folder: &Path) -> Result<()> {
