@@ -67,10 +67,13 @@ clean: ## Remove all that was made
 	rm -rf target
 
 ##@ Parts of the above
-.PHONY: os
-os: tinkerbell ## The Debian disk image, the in-memory OS and the guest of the suites, when something in them changed
-	tests/os/debian.sh --gz
+.PHONY: os-demo
+os-demo: tinkerbell ## The Debian disk image and the in-memory OS, when something in them changed
+	tests/os/debian.sh
 	tests/os/memory-os.sh agent target/tinkerbell/tink-agent
+
+.PHONY: os
+os: os-demo ## Those, and the guest of the suites
 	tests/os/memory-os.sh guest
 
 .PHONY: tinkerbell
