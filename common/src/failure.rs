@@ -26,7 +26,10 @@ impl Failure {
         if variable.secret {
             Self::new(Cause::Configuration, format_args!("{name} is not valid; accepted: {accepted}"))
         } else {
-            Self::new(Cause::Configuration, format_args!("{name}={value:?} is not valid; accepted: {accepted}"))
+            Self::new(
+                Cause::Configuration,
+                format_args!("{name}={value:?} is not valid; accepted: {accepted}"),
+            )
         }
     }
 

@@ -40,7 +40,8 @@ impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         // Libraries below us log addresses and headers; only our own events leave the machine.
-        let ours = metadata.module_path().is_some_and(|path| !FOREIGN.iter().any(|name| path.starts_with(name)));
+        let ours =
+            metadata.module_path().is_some_and(|path| !FOREIGN.iter().any(|name| path.starts_with(name)));
         if *metadata.level() > self.level || !ours {
             return;
         }

@@ -11,9 +11,14 @@ pub const END: &str = "<!-- end of the generated part -->";
 
 /// The table of variables and the table of causes.
 pub fn tables(spec: &'static ActionSpec) -> String {
-    let mut text = String::from("## Variables\n\n| variable | flag | default | meaning |\n|---|---|---|---|\n");
+    let mut text =
+        String::from("## Variables\n\n| variable | flag | default | meaning |\n|---|---|---|---|\n");
     for variable in spec.all_variables() {
-        let flag = if variable.secret { "none: environment only".into() } else { format!("`--{}`", variable.flag()) };
+        let flag = if variable.secret {
+            "none: environment only".into()
+        } else {
+            format!("`--{}`", variable.flag())
+        };
         let default = variable.default.map(|default| format!("`{default}`")).unwrap_or_default();
         let _ = writeln!(text, "| `{}` | {flag} | {default} | {} |", variable.name, meaning(variable));
     }
@@ -30,7 +35,9 @@ fn meaning(variable: &Variable) -> String {
     let form = match variable.kind {
         Kind::Text => String::new(),
         // The doc of a choice says what each word means.
-        Kind::Choice(words) if words.iter().all(|word| variable.doc.contains(&format!("`{word}`"))) => String::new(),
+        Kind::Choice(words) if words.iter().all(|word| variable.doc.contains(&format!("`{word}`"))) => {
+            String::new()
+        }
         kind => format!(" ({})", kind.accepted()),
     };
     format!("{}{form}.", variable.doc).replace('|', "\\|")

@@ -55,5 +55,8 @@ pub fn check() -> Result<(), Failure> {
 }
 
 fn failure() -> Failure {
-    Failure::new(Cause::Stopped, "a signal asked the action to stop before it was done; run the workflow again")
+    Failure::new(
+        Cause::Stopped,
+        "a signal asked the action to stop before it was done; run the workflow again",
+    )
 }

@@ -101,7 +101,10 @@ impl Values {
     /// [`Cause::Configuration`] that names the variable and what it means.
     pub fn required(&self, variable: &Variable) -> Result<&str, Failure> {
         self.text(variable).ok_or_else(|| {
-            Failure::new(Cause::Configuration, format_args!("{} is not set; it takes: {}", variable.name, variable.doc))
+            Failure::new(
+                Cause::Configuration,
+                format_args!("{} is not set; it takes: {}", variable.name, variable.doc),
+            )
         })
     }
 
@@ -123,7 +126,9 @@ impl Values {
     /// [`Cause::Configuration`] on any other word.
     pub fn choice(&self, variable: &Variable) -> Result<&'static str, Failure> {
         let value = self.required(variable)?;
-        let Kind::Choice(words) = variable.kind else { unreachable!("{} is declared as a choice", variable.name) };
+        let Kind::Choice(words) = variable.kind else {
+            unreachable!("{} is declared as a choice", variable.name)
+        };
         words
             .iter()
             .copied()
@@ -142,7 +147,9 @@ impl Values {
         // Rust reads "inf", "NaN" and "1e3" as numbers too; people mean digits.
         let plain = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         match value.parse::<f64>() {
-            Ok(number) if plain && number * unit_secs <= YEAR_SECS => Ok(Duration::from_secs_f64(number * unit_secs)),
+            Ok(number) if plain && number * unit_secs <= YEAR_SECS => {
+                Ok(Duration::from_secs_f64(number * unit_secs))
+            }
             _ => Err(Failure::configuration(variable, value, variable.kind.accepted())),
         }
     }
@@ -153,7 +160,9 @@ impl Values {
     /// [`Cause::Configuration`] on anything but a whole number.
     pub fn count(&self, variable: &Variable) -> Result<Option<u32>, Failure> {
         self.text(variable)
-            .map(|value| value.parse().map_err(|_| Failure::configuration(variable, value, variable.kind.accepted())))
+            .map(|value| {
+                value.parse().map_err(|_| Failure::configuration(variable, value, variable.kind.accepted()))
+            })
             .transpose()
     }
 
@@ -175,8 +184,10 @@ impl Values {
 
 /// The command line of an action.
 pub fn command(spec: &'static ActionSpec) -> Command {
-    let secrets: Vec<&str> = spec.all_variables().filter(|variable| variable.secret).map(|v| v.name).collect();
-    let mut after = "Each flag is also an environment variable: --dest-disk is DEST_DISK. The flag wins.".to_owned();
+    let secrets: Vec<&str> =
+        spec.all_variables().filter(|variable| variable.secret).map(|v| v.name).collect();
+    let mut after =
+        "Each flag is also an environment variable: --dest-disk is DEST_DISK. The flag wins.".to_owned();
     if !secrets.is_empty() {
         after += &format!("\nFrom the environment only: {}", secrets.join(" "));
     }
@@ -208,12 +219,15 @@ fn misuse(spec: &'static ActionSpec, error: &clap::Error) -> Failure {
         }
         _ => "an argument".to_owned(),
     };
-    let secret = spec.all_variables().find(|variable| variable.secret && argument == format!("--{}", variable.flag()));
+    let secret =
+        spec.all_variables().find(|variable| variable.secret && argument == format!("--{}", variable.flag()));
     let message = match (secret, error.kind()) {
         (Some(variable), _) => {
             format!("{argument} is no flag: {} is taken from the environment only", variable.name)
         }
-        (None, ErrorKind::UnknownArgument) => format!("{argument} is no flag of {}; --help lists them", spec.name),
+        (None, ErrorKind::UnknownArgument) => {
+            format!("{argument} is no flag of {}; --help lists them", spec.name)
+        }
         (None, _) => format!("{argument} has no value, or one too many; --help lists the flags"),
     };
     Failure::new(Cause::Configuration, message)
@@ -238,9 +252,11 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_environment_and_empty_is_unset() {
-        let Given::Values(values) =
-            read(&["--dest-disk", "/dev/sdb", "--skip-verify"], &[("DEST_DISK", "/dev/sda"), ("IMG_URL", "")]).unwrap()
-        else {
+        let Given::Values(values) = read(
+            &["--dest-disk", "/dev/sdb", "--skip-verify"],
+            &[("DEST_DISK", "/dev/sda"), ("IMG_URL", "")],
+        )
+        .unwrap() else {
             panic!("no help was asked for")
         };
         assert_eq!(values.text(&DEST_DISK), Some("/dev/sdb"));
@@ -281,13 +297,21 @@ mod tests {
 
     #[test]
     fn a_secret_is_no_flag_and_is_never_repeated() {
-        for arguments in [&["--http-password=hunter2"][..], &["--http-password", "hunter2"], &["hunter2"], &["--nope=hunter2"]] {
+        for arguments in [
+            &["--http-password=hunter2"][..],
+            &["--http-password", "hunter2"],
+            &["hunter2"],
+            &["--nope=hunter2"],
+        ] {
             let failure = read(arguments, &[]).unwrap_err();
             assert_eq!(failure.cause, Cause::Configuration);
             assert!(!failure.to_string().contains("hunter2"), "{failure}");
         }
         let failure = read(&["--http-password=hunter2"], &[]).unwrap_err();
-        assert!(failure.to_string().contains("HTTP_PASSWORD is taken from the environment only"), "{failure}");
+        assert!(
+            failure.to_string().contains("HTTP_PASSWORD is taken from the environment only"),
+            "{failure}"
+        );
         let values = values(&[("HTTP_PASSWORD", "hunter2")]);
         assert!(!format!("{values:?}").contains("hunter2"));
     }

@@ -14,7 +14,11 @@ pub fn top() -> PathBuf {
 /// When it was not built: a suite that cannot run fails.
 pub fn binary(name: &str) -> PathBuf {
     let profile = std::env::var("NIBS_PROFILE").unwrap_or_else(|_| "release".into());
-    let path = top().join("target").join(format!("{}-unknown-linux-gnu", std::env::consts::ARCH)).join(profile).join(name);
+    let path = top()
+        .join("target")
+        .join(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
+        .join(profile)
+        .join(name);
     assert!(path.exists(), "{} is not there; run `make build`", path.display());
     path
 }

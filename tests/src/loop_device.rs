@@ -61,7 +61,10 @@ impl LoopDevice {
         let folder = tempfile::Builder::new().prefix("nibs-loop-").tempdir().expect("a folder for the disk");
         let backing = folder.path().join("disk");
         File::create(&backing).and_then(|file| file.set_len(size_bytes)).expect("a sparse file");
-        let node = run(Command::new("losetup").args(["--show", "--find", "--direct-io=on"]).args(options).arg(&backing));
+        let node = run(Command::new("losetup")
+            .args(["--show", "--find", "--direct-io=on"])
+            .args(options)
+            .arg(&backing));
         Self { node: node.trim().into(), folder: Some(folder) }
     }
 

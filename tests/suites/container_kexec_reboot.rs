@@ -37,7 +37,11 @@ struct Ended {
 
 impl Default for Container {
     fn default() -> Self {
-        Self { environment: vec!["WAIT_SECONDS=1.5"], host_processes: true, capabilities: CAPABILITIES.to_vec() }
+        Self {
+            environment: vec!["WAIT_SECONDS=1.5"],
+            host_processes: true,
+            capabilities: CAPABILITIES.to_vec(),
+        }
     }
 }
 
@@ -63,14 +67,26 @@ impl Container {
             at = at.display()
         );
         let machine = Command::new("timeout")
-            .args(["--kill-after=5", "60", "unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"])
+            .args([
+                "--kill-after=5",
+                "60",
+                "unshare",
+                "--pid",
+                "--mount",
+                "--fork",
+                "--mount-proc",
+                "--kill-child",
+            ])
             .args(["sh", "-c", &script])
             .status()
             .unwrap();
         let read = |name: &str| fs::read(at.join(name)).unwrap_or_default();
-        let code: i32 = String::from_utf8(read("code")).unwrap().trim().parse().expect("runc ended before the machine");
-        let output = Output { status: ExitStatus::from_raw(code << 8), stdout: read("out"), stderr: read("err") };
-        let seconds = |path: &Path| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<f64>().ok());
+        let code: i32 =
+            String::from_utf8(read("code")).unwrap().trim().parse().expect("runc ended before the machine");
+        let output =
+            Output { status: ExitStatus::from_raw(code << 8), stdout: read("out"), stderr: read("err") };
+        let seconds =
+            |path: &Path| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<f64>().ok());
         let ended = fs::metadata(at.join("code")).unwrap().modified().unwrap();
         let ended = ended.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
         let between = seconds(&at.join("alive")).map(|last| Duration::from_secs_f64((last - ended).max(0.0)));
@@ -110,7 +126,11 @@ fn ended_by(status: ExitStatus, signal: i32) -> bool {
 fn container_success_comes_first_and_then_the_machine_reboots() {
     let ended = Container::default().run();
     assert_eq!(ended.action.succeeded(), "the machine reboots 1.5 s after this container is gone");
-    assert!(ended.action.text.contains("kexec is not there yet, so the machine reboots"), "{}", ended.action.text);
+    assert!(
+        ended.action.text.contains("kexec is not there yet, so the machine reboots"),
+        "{}",
+        ended.action.text
+    );
     assert!(ended_by(ended.machine, SIGHUP), "{:?}", ended.machine);
     assert!(!ended.survived);
     let between = ended.between.expect("the machine was seen alive after the container's end");
@@ -119,7 +139,8 @@ fn container_success_comes_first_and_then_the_machine_reboots() {
 
 #[test]
 fn container_poweroff_turns_the_machine_off() {
-    let container = Container { environment: vec!["WAIT_SECONDS=1", "REBOOT_MODE=poweroff"], ..Container::default() };
+    let container =
+        Container { environment: vec!["WAIT_SECONDS=1", "REBOOT_MODE=poweroff"], ..Container::default() };
     let ended = container.run();
     assert_eq!(ended.action.succeeded(), "the machine powers off 1 s after this container is gone");
     assert!(ended_by(ended.machine, SIGINT), "{:?}", ended.machine);

@@ -70,7 +70,8 @@ mod tests {
             26 25 0:22 / /sys/fs/cgroup/unified rw - cgroup2 none rw\n\
             27 25 0:23 / /sys/fs/cgroup/cpu,cpuacct rw shared:5 - cgroup none rw,cpu,cpuacct\n\
             28 25 0:24 / /sys/fs/cgroup/memory rw - cgroup none rw,memory\n";
-        let expected = ["unified", "cpu,cpuacct", "memory"].map(|name| PathBuf::from("/sys/fs/cgroup").join(name));
+        let expected =
+            ["unified", "cpu,cpuacct", "memory"].map(|name| PathBuf::from("/sys/fs/cgroup").join(name));
         assert_eq!(hierarchies(hybrid), expected);
         assert!(hierarchies("22 1 0:2 / / rw - rootfs rootfs rw\n").is_empty());
     }

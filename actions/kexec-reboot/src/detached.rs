@@ -49,7 +49,10 @@ pub fn leave_behind(plan: &Plan) -> Result<(), Failure> {
         .because(Cause::HandOver)?;
     let mut said = String::new();
     let mut output = child.stdout.take().expect("stdout was piped");
-    output.read_to_string(&mut said).context("listening to the process left behind").because(Cause::HandOver)?;
+    output
+        .read_to_string(&mut said)
+        .context("listening to the process left behind")
+        .because(Cause::HandOver)?;
     if said.trim() == READY {
         return Ok(());
     }
@@ -168,6 +171,7 @@ fn go_down(going: Going) -> ExitCode {
 /// A line in the kernel's log, with its level (`<2>` is critical, printk). There is nobody else to tell.
 fn kernel_log(level: u8, message: &str) {
     let line = format!("<{level}>kexec-reboot: {message}\n");
-    let opened = OpenOptions::new().write(true).custom_flags(nix::fcntl::OFlag::O_CLOEXEC.bits()).open("/dev/kmsg");
+    let opened =
+        OpenOptions::new().write(true).custom_flags(nix::fcntl::OFlag::O_CLOEXEC.bits()).open("/dev/kmsg");
     let _ = opened.and_then(|mut log| log.write_all(line.as_bytes()));
 }

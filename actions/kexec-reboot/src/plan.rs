@@ -57,7 +57,9 @@ impl Plan {
                     "auto, reboot, poweroff or none; kexec is not there yet",
                 ));
             }
-            "auto" => (Going::Reboot, Some("REBOOT_MODE=auto: kexec is not there yet, so the machine reboots")),
+            "auto" => {
+                (Going::Reboot, Some("REBOOT_MODE=auto: kexec is not there yet, so the machine reboots"))
+            }
             "poweroff" => (Going::Poweroff, None),
             "none" => (Going::Stay, None),
             _ => (Going::Reboot, None),
@@ -91,7 +93,8 @@ mod tests {
 
     #[test]
     fn each_mode_is_what_it_says() {
-        for (mode, going) in [("reboot", Going::Reboot), ("poweroff", Going::Poweroff), ("none", Going::Stay)] {
+        for (mode, going) in [("reboot", Going::Reboot), ("poweroff", Going::Poweroff), ("none", Going::Stay)]
+        {
             let plan = plan(&[("REBOOT_MODE", mode), ("WAIT_SECONDS", "1.5")]).unwrap();
             assert_eq!(plan, Plan { going, wait: Duration::from_millis(1500), word: None });
         }

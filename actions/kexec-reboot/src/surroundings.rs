@@ -29,9 +29,11 @@ impl Seen {
     /// [`Cause::Internal`] when /proc does not say.
     pub fn look() -> Result<Self, Failure> {
         let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt"));
-        let own_mounts = namespace("self").context("reading the own mount namespace").because(Cause::Internal)?;
-        let status =
-            fs::read_to_string("/proc/self/status").context("reading the own capabilities").because(Cause::Internal)?;
+        let own_mounts =
+            namespace("self").context("reading the own mount namespace").because(Cause::Internal)?;
+        let status = fs::read_to_string("/proc/self/status")
+            .context("reading the own capabilities")
+            .because(Cause::Internal)?;
         Ok(Self {
             pid: std::process::id(),
             own_mounts: own_mounts.to_string_lossy().into_owned(),
@@ -50,12 +52,15 @@ pub fn check(seen: &Seen) -> Result<(), Failure> {
         if seen.capabilities & (1 << bit) == 0 {
             return Err(Failure::new(
                 Cause::Privilege,
-                format_args!("the container lacks {name}; agents run actions privileged, so run this one as they do"),
+                format_args!(
+                    "the container lacks {name}; agents run actions privileged, so run this one as they do"
+                ),
             ));
         }
     }
     // With `pid: host` process 1 is the in-memory OS's, which has mounts of its own.
-    let sees_host = seen.pid != 1 && seen.first_mounts.as_ref().is_some_and(|first| *first != seen.own_mounts);
+    let sees_host =
+        seen.pid != 1 && seen.first_mounts.as_ref().is_some_and(|first| *first != seen.own_mounts);
     if sees_host {
         return Ok(());
     }

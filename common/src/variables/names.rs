@@ -71,14 +71,22 @@ pub const COMPRESSED: Variable = of_kind(
     "Accepted for Templates made for image2disk; the format is told from the content, whatever it says",
 );
 /// Whether a fetch is tried again.
-pub const RETRY_ENABLED: Variable =
-    with_default("RETRY_ENABLED", Kind::Bool, "true", "Try again when the image cannot be reached, as long as nothing was written");
+pub const RETRY_ENABLED: Variable = with_default(
+    "RETRY_ENABLED",
+    Kind::Bool,
+    "true",
+    "Try again when the image cannot be reached, as long as nothing was written",
+);
 /// For how long a fetch is tried again.
 pub const RETRY_DURATION_MINUTES: Variable =
     with_default("RETRY_DURATION_MINUTES", Kind::Minutes, "10", "For how long it is tried again");
 /// How often progress is logged.
-pub const PROGRESS_INTERVAL_SECONDS: Variable =
-    with_default("PROGRESS_INTERVAL_SECONDS", Kind::Seconds, "3", "Time between two progress lines; 0 for none");
+pub const PROGRESS_INTERVAL_SECONDS: Variable = with_default(
+    "PROGRESS_INTERVAL_SECONDS",
+    Kind::Seconds,
+    "3",
+    "Time between two progress lines; 0 for none",
+);
 /// The digest of the object as served.
 pub const IMG_DIGEST: Variable = text(
     "IMG_DIGEST",
@@ -98,7 +106,8 @@ pub const ALLOW_UNKNOWN_CONTENT: Variable = with_default(
 pub const STALL_TIMEOUT_SECONDS: Variable =
     with_default("STALL_TIMEOUT_SECONDS", Kind::Seconds, "60", "No byte for so long is a fault");
 /// More trusted roots.
-pub const CA_CERT: Variable = text("CA_CERT", "PEM text of certificates that are trusted besides the public ones");
+pub const CA_CERT: Variable =
+    text("CA_CERT", "PEM text of certificates that are trusted besides the public ones");
 /// Whether certificates are checked.
 pub const SKIP_VERIFY: Variable =
     with_default("SKIP_VERIFY", Kind::Bool, "false", "`true`: do not check the server's certificate; warns");

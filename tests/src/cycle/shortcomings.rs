@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn each_difference_is_told() {
-        let changes: [(fn(&mut Node), &str); 9] = [
+        type Change = fn(&mut Node);
+        let changes: [(Change, &str); 9] = [
             (|node| node.hostname = "localhost".into(), "the host name: localhost, expected node-1"),
             (|node| node.links.swap(0, 1), ""),
             (|node| node.links[0].mac = FIRST_MAC.into(), "the addresses of 52:54:00:ab:cd:ef: no such card"),
