@@ -7,6 +7,7 @@ use common::disk::System;
 use common::failure::Failure;
 use common::installed;
 use common::root_dir::{Attributes, Kind, RootDir};
+use common::stop;
 use common::values::Values;
 use common::variables::DEST_DISK_OR_PARTITION;
 use tracing::{debug, info, warn};
@@ -39,6 +40,7 @@ pub fn run(values: &Values) -> Result<String, Failure> {
 /// Does it, below a root.
 fn write(root: &RootDir, wanted: &Wanted) -> Result<(), Failure> {
     for step in plan::plan(wanted, &look(root)?)? {
+        stop::check()?;
         debug!("{step:?}");
         carry_out(root, &step)?;
     }

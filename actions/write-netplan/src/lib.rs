@@ -6,12 +6,13 @@ use common::disk::System;
 use common::failure::Failure;
 use common::installed;
 use common::root_dir::{Attributes, Kind, RootDir};
+use common::stop;
 use common::values::Values;
 use common::variables::DEST_DISK_OR_PARTITION;
 use tracing::{debug, info, warn};
 
 use crate::image_files::ImageFile;
-use crate::plan::{FOLDERS, Found, PROGRAMS, Plan};
+use crate::plan::{FOLDERS, Found, NETWORKD_FOLDER, PROGRAMS, Plan};
 use crate::wanted::Wanted;
 
 pub mod document;
@@ -45,6 +46,7 @@ pub fn run(values: &Values) -> Result<String, Failure> {
 /// Does it, below a root.
 fn write(root: &RootDir, wanted: Wanted) -> Result<(), Failure> {
     let plan = plan::plan(wanted, &look(root)?)?;
+    stop::check()?;
     carry_out(root, &plan)
 }
 
@@ -57,6 +59,8 @@ fn look(root: &RootDir) -> Result<Found, Failure> {
     for program in PROGRAMS {
         found.netplan |= root.exists(program)?;
     }
+    found.networkd =
+        root.list(NETWORKD_FOLDER)?.into_iter().filter_map(|name| name.into_string().ok()).collect();
     for folder in FOLDERS {
         for name in root.list(folder)? {
             // A name that is no UTF-8 is none that a person gave; netplan's own reader would not take it either.

@@ -19,6 +19,12 @@ pub const PROGRAMS: [&str; 5] = [
 /// Where netplan reads files from, the first one wins for files of the same name. (`/run/netplan` is empty at boot.)
 pub const FOLDERS: [&str; 2] = ["/etc/netplan", "/lib/netplan"];
 
+/// Where an image may have files for systemd-networkd itself, beside netplan.
+pub const NETWORKD_FOLDER: &str = "/etc/systemd/network";
+/// How the names of the files begin that netplan makes for systemd-networkd. Of those that match a card, networkd takes
+/// the first by name, whatever the folder (systemd.network(5)).
+const MADE_BY_NETPLAN: &str = "10-netplan-";
+
 /// What cloud-init reads as: the network is not for you.
 const NETWORK_OFF: &str = "# Written by write-netplan: the network is netplan's, and stays so after `cloud-init clean`.\n\
                            network: {config: disabled}\n";
@@ -34,6 +40,8 @@ pub struct Found {
     pub seed_network: bool,
     /// The netplan files.
     pub files: Vec<ImageFile>,
+    /// The names in [`NETWORKD_FOLDER`].
+    pub networkd: Vec<String>,
 }
 
 /// What is to be done, in this order.
@@ -72,6 +80,14 @@ pub fn plan(wanted: Wanted, found: &Found) -> Result<Plan, Failure> {
             "the network-config in {} does not count any more: what is written here does",
             cloud_init::SEED_FOLDER
         ));
+    }
+    for name in &found.networkd {
+        if name.ends_with(".network") && name.as_str() < MADE_BY_NETPLAN {
+            warnings.push(format!(
+                "{NETWORKD_FOLDER}/{name} of the image goes before what netplan makes: if it matches a card that is \
+                 configured here, take it out of the image"
+            ));
+        }
     }
     Ok(Plan {
         netplan: wanted.text,
@@ -134,6 +150,16 @@ mod tests {
             "{:?}",
             plan.warnings
         );
+    }
+
+    #[test]
+    fn a_file_for_networkd_that_would_win_is_told() {
+        let networkd =
+            ["05-all.network", "05-a.link", "10-netplan-x.network", "20-all.network"].map(str::to_owned);
+        let found = Found { netplan: true, networkd: networkd.into(), ..Found::default() };
+        let warnings = plan(wanted(), &found).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with("/etc/systemd/network/05-all.network of the image goes before"));
     }
 
     #[test]
