@@ -157,7 +157,7 @@ pub fn read<R: ReadAt + ?Sized>(
 }
 
 /// Every table that there is a trace of, for those who erase: a GPT without its MBR, an older backup GPT behind an MBR,
-/// and of each the partitions that lie on the disk.
+/// and of each the partitions that begin on the disk, as far as they lie on it: the kernel shows those too.
 ///
 /// # Errors
 /// When the disk cannot be read.
@@ -173,16 +173,19 @@ pub fn traces<R: ReadAt + ?Sized>(
     let mut first = vec![0; logical_block_size as usize];
     disk.read_exact_at(&mut first, 0)?;
     if let Some(boot_record) = mbr::BootRecord::parse(&first) {
-        match mbr::table(disk, &boot_record, blocks, logical_block_size) {
-            Ok(table) => tables.push(table),
-            Err(TableError::Io(error)) => return Err(error),
-            Err(_) => tables.push(boot_record.primaries(logical_block_size)),
+        let mut table = boot_record.primaries(logical_block_size);
+        if let Err(TableError::Io(error)) = mbr::add_logical(disk, &boot_record, &mut table, blocks) {
+            return Err(error);
         }
+        tables.push(table);
     }
     for table in &mut tables {
         table
             .partitions
-            .retain(|each| each.first_lba > 0 && each.first_lba <= each.last_lba && each.last_lba < blocks);
+            .retain(|each| each.first_lba > 0 && each.first_lba <= each.last_lba && each.first_lba < blocks);
+        for partition in &mut table.partitions {
+            partition.last_lba = partition.last_lba.min(blocks - 1);
+        }
     }
     tables.retain(|table| !table.partitions.is_empty());
     tables.dedup();

@@ -59,14 +59,14 @@ struct Wipe<'a> {
 impl Wipe<'_> {
     fn run(&mut self, system: &System, method: Method) -> Result<String, Failure> {
         let disk = &self.disk.disk;
-        info!("{}: wiping {}, {}", self.node, disk.describe(), method.words());
+        info!("wiping {}, {}", disk.describe(), method.words());
         // Somebody may have written through a partition's node: read what is on the disk, and not what was.
         sys::drop_cache(&self.disk.file).context("dropping the page cache").because(Cause::DiskIo)?;
         let layout = Layout::read(&self.disk.file, disk.size_bytes, disk.logical_block_size)
             .context("reading the partition tables")
             .because(Cause::DiskIo)?;
         for table in &layout.tables {
-            info!("{}: found a {table}", self.node);
+            info!("{}: found a partition table: {table}", self.node);
         }
         let facts = Facts { size_bytes: disk.size_bytes, can_discard: disk.discard_max_bytes > 0 };
         for step in plan::steps(facts, &layout, method) {

@@ -98,6 +98,21 @@ pub fn table<R: ReadAt + ?Sized>(
     logical_block_size: u32,
 ) -> Result<PartitionTable, TableError> {
     let mut table = boot_record.primaries(logical_block_size);
+    add_logical(disk, boot_record, &mut table, blocks)?;
+    Ok(table)
+}
+
+/// Adds the logical partitions of an MBR to the table of its own entries. Where the chain breaks, those before stay added.
+///
+/// # Errors
+/// [`TableError::BrokenChain`] and [`TableError::Io`].
+pub fn add_logical<R: ReadAt + ?Sized>(
+    disk: &R,
+    boot_record: &BootRecord,
+    table: &mut PartitionTable,
+    blocks: u64,
+) -> Result<(), TableError> {
+    let logical_block_size = table.logical_block_size;
     let mut number = 5;
     for extended in boot_record.entries.iter().filter(|entry| entry.is_used() && entry.is_extended()) {
         let base_lba = u64::from(extended.first_lba);
@@ -125,5 +140,5 @@ pub fn table<R: ReadAt + ?Sized>(
             }
         }
     }
-    Ok(table)
+    Ok(())
 }

@@ -350,3 +350,18 @@ fn a_stale_backup_that_would_lie_in_a_partition_is_no_backup() {
     let copy = gpt::read_primary(&image[..], BLOCKS, 512).unwrap().unwrap();
     assert_eq!(relocate::fit(&copy, &image, 3 << 20).unwrap().stale_backup_lba, None);
 }
+
+#[test]
+fn traces_keep_what_the_kernel_shows_of_a_table_that_is_wrong() {
+    let mut disk = vec![0; 1 << 20];
+    // It reaches beyond the disk, which was larger once.
+    entry(&mut disk, 0, 0, 0x83, 1000, 5000);
+    entry(&mut disk, 0, 1, 0x83, 3000, 10);
+    // The chain of logical partitions breaks behind the first.
+    entry(&mut disk, 0, 3, 0x05, 100, 800);
+    entry(&mut disk, 100, 0, 0x83, 10, 90);
+    entry(&mut disk, 100, 1, 0x05, 5000, 300);
+    assert!(read_disk(&disk).is_err());
+    let traces = traces(&disk[..], disk.len() as u64, 512).unwrap();
+    assert_eq!(traces.iter().map(numbers).collect::<Vec<_>>(), [[(1, 1000, 2047), (5, 110, 199)]]);
+}

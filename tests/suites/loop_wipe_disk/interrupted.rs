@@ -45,7 +45,7 @@ fn whoever_begins_again_after_a_kill_finishes_the_work() {
         let _ = child.kill();
         let output = child.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        half_way += u32::from(!output.status.success() && text.contains("found a GPT"));
+        half_way += u32::from(!output.status.success() && text.contains("found a partition table: GPT"));
         let again = wipe(&[disk.node()]);
         again.succeeded();
         assert_blank(disk.node());

@@ -151,7 +151,7 @@ fn logical_partitions_of_an_mbr_are_freed_and_then_their_chain() {
         for (_, format) in formats {
             assert!(done.contains(format.kind()), "{done}");
         }
-        assert!(outcome.text.contains("found a MBR with 4 partitions"), "{}", outcome.text);
+        assert!(outcome.text.contains("found a partition table: MBR with 4 partitions"), "{}", outcome.text);
         assert_blank(disk.node());
         // The extended partition among them: its own boot record is gone too.
         for (start, length) in places {
