@@ -24,3 +24,23 @@ fn vm_wipe_fails_where_the_disk_takes_writes_and_cannot_flush() {
 fn vm_wipe_fails_where_the_first_sector_cannot_be_read() {
     assert_wipe_fails("FAULT-READ");
 }
+
+#[test]
+fn vm_wipe_fails_where_the_disk_forgets_what_was_written() {
+    // A disk that drops writes and says that all is well. The UUID makes it one that can be meant: not a volume.
+    let node = bench().sh(
+        "truncate -s 64M /tmp/forgetful
+        below=$(losetup --show --find /tmp/forgetful)
+        yes | head -c 64M >$below
+        mkfs.ext4 -q -F $below
+        blockdev --flushbufs $below
+        dmsetup create forgetful --uuid mpath-forgetful --table \"0 131072 flakey $below 0 0 3600 1 drop_writes\"
+        dmsetup mknodes
+        echo -n /dev/mapper/forgetful",
+    );
+    let outcome = bench().action("wipe-disk", &[("DEST_DISK", &node)]);
+    bench().sh("dmsetup remove forgetful; losetup --detach-all; rm /tmp/forgetful");
+    let message = outcome.failed("verify-failed");
+    assert!(message.contains("was zeroed and flushed, and is not zero when read back"), "{message}");
+    assert!(message.contains("run the workflow again"), "{message}");
+}
