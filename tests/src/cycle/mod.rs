@@ -231,8 +231,7 @@ impl Bench<'_> {
             tell(Event::Word(format!("the machine gave no sign, so it is started once more ({error:#})")));
             first_sign(&vm, server)
         })?;
-        let followed = follow(server, &machine, &agent_log, tell);
-        let reports = followed.map_err(|error| machine.fault(error))?;
+        let reports = follow(server, &machine, &agent_log, tell)?;
         let success_came_first = machine.runs();
         let exit = machine.wait_for_exit(GOING_DOWN)?;
         ensure!(exit == Exit::Reboot, machine.fault(anyhow!("ended by {exit:?} instead of a reboot")));
@@ -265,7 +264,7 @@ fn first_sign(vm: &Vm, server: &mut Server) -> Result<Machine> {
 /// Tells of each report until the Workflow has ended.
 fn follow(server: &mut Server, machine: &Machine, agent_log: &Path, tell: Tell<'_>) -> Result<Vec<Report>> {
     let mut told = 0;
-    let reports = server.wait(WORKFLOW, |reports| {
+    let ended = server.wait(WORKFLOW, |reports| {
         for report in &reports[told..] {
             let words = report.state.is_end().then(|| last_words(agent_log, &report.action)).flatten();
             tell(Event::Action { report: report.clone(), words });
@@ -274,7 +273,8 @@ fn follow(server: &mut Server, machine: &Machine, agent_log: &Path, tell: Tell<'
         let ended = reports.last().is_some_and(|last| last.workflow.is_end());
         ensure!(ended || machine.runs(), "the machine ended before the Workflow");
         Ok(ended.then(|| reports.to_vec()))
-    })?;
+    });
+    let reports = ended.map_err(|error| machine.fault(error))?;
     let last = reports.last().context("the Workflow ended without a report")?;
     if last.workflow != State::Success {
         let words = last_words(agent_log, &last.action).unwrap_or_else(|| "it said nothing".to_owned());
