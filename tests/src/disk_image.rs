@@ -46,7 +46,8 @@ impl DiskImage {
     pub fn make(&self) -> Vec<u8> {
         let size_bytes = self.size_mib * MIB;
         let mut image = vec![0; size_bytes as usize];
-        fill(&mut image[3 * MIB as usize..(size_bytes - 2 * MIB) as usize]);
+        // Boards keep a boot loader before the first partition; behind the last one is room for the last copy of a GPT.
+        fill(&mut image[64 * 1024..(size_bytes - 2 * MIB) as usize]);
         image[..440].copy_from_slice(&[0xfa; 440]);
         let disk = LoopDevice::with_block_size(size_bytes, self.logical_block_size);
         write(disk.node(), &image);

@@ -184,7 +184,19 @@ fn converse(state: &State, socket: TcpStream, tls: Option<Arc<ServerConfig>>) ->
         None => Box::new(socket),
     };
     let mut connection = BufReader::new(connection);
-    while let Some(request) = read_request(&mut connection)? {
+    loop {
+        let request = match read_request(&mut connection) {
+            Ok(Some(request)) => request,
+            Ok(None) => break,
+            Err(error) => {
+                // As servers answer what is no HTTP, for instance TLS.
+                send(
+                    connection.get_mut().as_mut(),
+                    &[b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"],
+                )?;
+                return Err(error);
+            }
+        };
         state.requests.lock().unwrap().push(request.clone());
         let (answer, body) = {
             let mut objects = state.objects.lock().unwrap();

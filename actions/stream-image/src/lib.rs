@@ -15,6 +15,7 @@ mod figures;
 mod options;
 mod plan;
 mod progress;
+mod running;
 mod stages;
 mod stream;
 

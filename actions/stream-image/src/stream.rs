@@ -1,6 +1,6 @@
 //! One pass of an image from its server to the disk: starts the stages, and decides what of the image goes where.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel, sync_channel};
+use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,23 +12,22 @@ use common::{stop, sys, table};
 use reqwest::{Client, Url};
 use tracing::{debug, info, warn};
 
-use crate::buffer::{BUFFER_BYTES, Buffer};
+use crate::buffer::Buffer;
 use crate::decode::Decode;
 use crate::digest::{Digest, Hasher};
 use crate::disk::{HeldBack, Sink, Write, flush, forget_cache, zero_ends};
 use crate::fetch::{Fault, Fetch, Opened};
 use crate::figures::{grouped, rate, size};
 use crate::options::Credentials;
-use crate::plan::{Layout, Plan, Target, check_length, head_bytes, plan};
+use crate::plan::{Layout, Plan, Target, check_length, plan};
 use crate::progress::Progress;
+use crate::running::Running;
 use crate::stages::{Counters, Decoded, FEED_DEPTH, HashDecoded, HashFeed, spawn};
 
 /// Decoded pieces that may be under way between the decoder and the disk.
 const BUFFERS: usize = 8;
 /// Writes at once: one that the disk works on, one that waits for it.
 const WRITERS: usize = 2;
-/// How often whoever waits looks whether it should stop.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// What is streamed, where from, and how it is verified.
 pub(crate) struct Job<'a> {
@@ -53,19 +52,6 @@ pub(crate) enum State {
     Begun,
     /// The ends are being written: a failure has to zero them again.
     Finishing,
-}
-
-/// The running stages, seen from where they meet.
-struct Running {
-    opened: Receiver<Opened>,
-    decoded: Receiver<Decoded>,
-    pool: Sender<Buffer>,
-    faults: Receiver<Fault>,
-    faults_to: Sender<Fault>,
-    image_digest: Receiver<Digest>,
-    raw_digest: Receiver<Digest>,
-    counters: Arc<Counters>,
-    progress: Progress,
 }
 
 impl Job<'_> {
@@ -123,6 +109,7 @@ impl Job<'_> {
     fn start(&self) -> Result<Running, Failure> {
         let counters = Arc::new(Counters::default());
         let (faults_to, faults) = channel();
+        let (write_faults_to, write_faults) = channel();
         let (opened_to, opened) = channel();
         let (image_digest_to, image_digest) = channel();
         let (raw_digest_to, raw_digest) = channel();
@@ -157,9 +144,20 @@ impl Job<'_> {
             opened: opened_to,
             to,
         };
-        spawn("fetch", fetch, faults_to.clone())?;
+        spawn("fetch", fetch, faults_to)?;
         let progress = Progress::new(self.progress_interval);
-        Ok(Running { opened, decoded, pool, faults, faults_to, image_digest, raw_digest, counters, progress })
+        Ok(Running {
+            opened,
+            decoded,
+            pool,
+            faults,
+            write_faults,
+            write_faults_to,
+            image_digest,
+            raw_digest,
+            counters,
+            progress,
+        })
     }
 
     /// Writes what lies between the two ends, and gives the image's length.
@@ -206,9 +204,11 @@ impl Job<'_> {
                 buffer.truncate(kept);
             }
             buffer.pad(target.logical_block_size);
-            let gone = if buffer.filled().is_empty() { running.pool.send(buffer) } else { to.send(buffer) };
-            if gone.is_err() && running.faults.try_recv().is_err() {
-                return Err(lost().into());
+            if buffer.filled().is_empty() {
+                // The decoder may be done, and need no more buffers.
+                let _ = running.pool.send(buffer);
+            } else if to.send(buffer).is_err() {
+                return Err(running.write_reason());
             }
         }
         drop(to);
@@ -232,7 +232,7 @@ impl Job<'_> {
                 pool: running.pool.clone(),
                 counters: Arc::clone(&running.counters),
             };
-            spawn("write", write, running.faults_to.clone())
+            spawn("write", write, running.write_faults_to.clone())
         };
         Ok((to, (0..WRITERS).map(|_| writer()).collect::<Result<_, _>>()?))
     }
@@ -274,97 +274,6 @@ fn compare(what: &str, expected: &Digest, found: &Digest) -> Result<(), Failure>
         return Ok(());
     }
     Err(Failure::new(Cause::DigestMismatch, format_args!("{what} has {found}, and should have {expected}")))
-}
-
-/// A stage is gone that has not said why.
-fn lost() -> Failure {
-    Failure::new(Cause::Internal, "a stage of the stream ended without a word")
-}
-
-/// The beginning of the image.
-struct Begun {
-    head: Vec<u8>,
-    /// The image is not longer than its head.
-    complete: bool,
-    /// The length of the image, where it is known already.
-    length_bytes: Option<u64>,
-}
-
-impl Running {
-    /// What the server said.
-    fn opened(&mut self) -> Result<Opened, Fault> {
-        self.wait(|running| &running.opened)
-    }
-
-    /// Collects as much of the image as is needed to plan it.
-    fn begin(&mut self, opened: Opened, logical_block_size: u32) -> Result<Begun, Fault> {
-        let mut head = Vec::new();
-        let mut wanted = BUFFER_BYTES;
-        let mut raw = false;
-        while head.len() < wanted {
-            match self.decoded(|_| {})? {
-                Decoded::Begin { raw: is_raw } => raw = is_raw,
-                Decoded::Data(buffer) => {
-                    head.extend_from_slice(buffer.filled());
-                    // The decoder may be done, and need no more buffers.
-                    let _ = self.pool.send(buffer);
-                    wanted = head_bytes(&head, logical_block_size);
-                }
-                Decoded::End => {
-                    let length_bytes = Some(head.len() as u64);
-                    return Ok(Begun { head, complete: true, length_bytes });
-                }
-            }
-        }
-        let length_bytes = opened.length_bytes.filter(|_| raw);
-        Ok(Begun { head, complete: false, length_bytes })
-    }
-
-    /// The next piece of the image; `meanwhile` is called every now and then.
-    fn decoded(&mut self, mut meanwhile: impl FnMut(&mut Self)) -> Result<Decoded, Fault> {
-        loop {
-            meanwhile(self);
-            self.check()?;
-            match self.decoded.recv_timeout(LOOK) {
-                Ok(decoded) => return Ok(decoded),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(self.reason()),
-            }
-        }
-    }
-
-    fn wait<T>(&mut self, from: impl Fn(&Self) -> &Receiver<T>) -> Result<T, Fault> {
-        loop {
-            self.check()?;
-            match from(self).recv_timeout(LOOK) {
-                Ok(value) => return Ok(value),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(self.reason()),
-            }
-        }
-    }
-
-    fn join(&mut self, thread: JoinHandle<()>) -> Result<(), Fault> {
-        while !thread.is_finished() {
-            self.check()?;
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        self.check()
-    }
-
-    /// Whether a stage failed, or the action is to stop.
-    fn check(&self) -> Result<(), Fault> {
-        stop::check()?;
-        match self.faults.try_recv() {
-            Ok(fault) => Err(fault),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => Ok(()),
-        }
-    }
-
-    /// Why a channel closed: whoever closed it has said so before.
-    fn reason(&self) -> Fault {
-        self.faults.try_recv().unwrap_or_else(|_| lost().into())
-    }
 }
 
 /// Makes the disk one that does not boot, after a failure while its ends were written.

@@ -7,7 +7,7 @@ use common::failure::Failure;
 use common::variables::{CA_CERT, HTTP_PROXY, HTTPS_PROXY};
 use reqwest::{Certificate, Client, NoProxy, Proxy, Url, redirect};
 
-use crate::options::HttpOptions;
+use crate::options::{HttpOptions, Proxies};
 
 /// A host that does not answer at all is given up sooner than one that is slow to.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,7 +19,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) fn client(options: &HttpOptions) -> Result<Client, Failure> {
     // Fails only where one is installed already, and any of them will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let except = options.proxies.except.as_deref().and_then(NoProxy::from_string);
+    let Proxies { http, https, except } = &options.proxies;
+    // The library takes an asterisk for every name, and for no address.
+    let proxied = !except.as_deref().unwrap_or_default().split(',').any(|host| host.trim() == "*");
+    let except = except.as_deref().and_then(NoProxy::from_string);
     let mut builder = Client::builder()
         .user_agent(concat!("nibs-stream-image/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -32,11 +35,10 @@ pub(crate) fn client(options: &HttpOptions) -> Result<Client, Failure> {
         .tls_danger_accept_invalid_certs(options.skip_verify)
         // The environment was read with the other variables.
         .no_proxy();
-    for (variable, url, make) in [
-        (&HTTP_PROXY, &options.proxies.http, Proxy::http::<Url> as fn(Url) -> _),
-        (&HTTPS_PROXY, &options.proxies.https, Proxy::https::<Url>),
-    ] {
-        if let Some(url) = url {
+    for (variable, url, make) in
+        [(&HTTP_PROXY, http, Proxy::http::<Url> as fn(Url) -> _), (&HTTPS_PROXY, https, Proxy::https::<Url>)]
+    {
+        if let Some(url) = url.as_ref().filter(|_| proxied) {
             let proxy =
                 make(url.clone()).map_err(|_| Failure::configuration(variable, "", "http://HOST:PORT"))?;
             builder = builder.proxy(proxy.no_proxy(except.clone()));
