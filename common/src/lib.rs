@@ -11,6 +11,7 @@ pub mod failure;
 pub mod installed;
 pub mod log;
 pub mod mount;
+pub mod network;
 pub mod page;
 pub mod root_dir;
 pub mod stop;

@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use common::network::Subnet;
+use common::network::subnet::no_unicast;
+
 use crate::field::Field;
 use crate::finding::{Findings, show};
 use crate::network;
@@ -285,7 +288,8 @@ fn check_ip<'a>(ip: &Field<'a>, findings: &mut Findings) -> Option<(String, &'a 
     };
     let (mask_text, mask) = mask?;
     let Some(length) = network::prefix_length(mask) else {
-        netmask_field.wrong(findings, mask_text, "a netmask whose ones come first, as 255.255.255.0,");
+        let accepted = "a netmask that begins with ones and then has only zeros, as 255.255.255.0,";
+        netmask_field.wrong(findings, mask_text, accepted);
         return None;
     };
     let (address_text, address) = address?;
@@ -293,14 +297,10 @@ fn check_ip<'a>(ip: &Field<'a>, findings: &mut Findings) -> Option<(String, &'a 
         netmask_field.wrong(findings, mask_text, "a netmask of the address' own kind, IPv4 or IPv6,");
         return None;
     }
-    if length == 0 {
-        netmask_field.wrong(findings, mask_text, "a netmask of a real network, as 255.255.255.0,");
-    }
-    if let Some(what) = network::no_host(address, length) {
-        address_field.error(
-            findings,
-            format!("{} is {what} (/{length}); a host's address is accepted", show(address_text)),
-        );
+    let subnet = Subnet { address, prefix: length };
+    if let Some(why) = no_unicast(address).or_else(|| subnet.no_host()) {
+        address_field
+            .error(findings, format!("{}/{length}: {why}; a host's address is accepted", show(address_text)));
     }
     if let Some((text, gateway)) = gateway {
         if gateway == address {
@@ -308,7 +308,7 @@ fn check_ip<'a>(ip: &Field<'a>, findings: &mut Findings) -> Option<(String, &'a 
                 .error(findings, format!("{} is the server's own address; another is accepted", show(text)));
         } else if gateway.is_ipv4() != address.is_ipv4() {
             gateway_field.wrong(findings, text, "a gateway of the address' own kind, IPv4 or IPv6,");
-        } else if !network::same_network(gateway, address, length) {
+        } else if !subnet.contains(gateway) {
             let message =
                 format!("{} is not in {address_text}/{length}; the route to it will be on-link", show(text));
             gateway_field.warning(findings, message);

@@ -5,10 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use common::network::Mac;
 use common::yaml;
 use serde_json::{Map, Value};
-
-use crate::mac::Mac;
 
 /// The sections whose entries are network cards. Wireless ones and modems have names of their own and match nothing else.
 const CARDS: &str = "ethernets";

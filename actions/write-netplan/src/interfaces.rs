@@ -5,12 +5,11 @@ use std::net::IpAddr;
 
 use common::cause::Cause;
 use common::failure::Failure;
+use common::network::{Mac, Subnet, mac, subnet};
 use common::variables::INTERFACES;
 use serde_json::Value;
 
 use crate::field::Field;
-use crate::mac::{self, Mac};
-use crate::subnet::{self, Subnet};
 
 /// What `INTERFACES` takes.
 const ACCEPTED: &str =

@@ -19,9 +19,7 @@ pub mod document;
 pub mod field;
 pub mod image_files;
 pub mod interfaces;
-pub mod mac;
 pub mod plan;
-pub mod subnet;
 pub mod wanted;
 
 /// No netplan file that a person or an installer wrote is near to this.
