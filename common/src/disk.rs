@@ -14,5 +14,5 @@ mod usage;
 pub use attributes::{Disk, PartitionNode, System};
 pub use open::OpenDisk;
 pub use select::{Place, find_disk, find_place};
-pub use settle::{DeviceNode, settle};
+pub use settle::settle;
 pub use usage::{Use, refuse_if_used, uses};

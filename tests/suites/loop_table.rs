@@ -1,10 +1,12 @@
 //! Reading partition tables as the tools of the field make them, fitting them to a disk, and making the kernel show them.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::Command;
 
-use common::disk::{DeviceNode, OpenDisk, System, find_disk, settle};
+use common::disk::{OpenDisk, System, find_disk, settle};
+use common::mount::Device;
 use common::table::relocate::{Fitted, fit};
 use common::table::{self, PartitionKind, PartitionTable, TableKind, gpt};
 use nibs_tests::disk_image::{DiskImage, MIB, Table, write};
@@ -170,14 +172,12 @@ fn a_partition_opens_where_dev_has_no_node() {
     write(disk.node(), &image);
     let opened = open(&disk);
     settle(&opened, &System::default(), &read(&opened)).unwrap();
-    let empty = tempfile::tempdir().unwrap();
-    let system = System { dev: empty.path().into(), ..System::default() };
-    let partition = system.partition(&opened.disk, 15).unwrap();
-    let node = DeviceNode::of(&system, &partition).unwrap();
-    assert!(fs::read(node.path()).unwrap() == image[4 * MIB as usize..5 * MIB as usize]);
-    let folder = node.path().parent().unwrap().to_owned();
-    drop(node);
-    assert!(!folder.exists());
-    let usual = DeviceNode::of(&System::default(), &partition).unwrap();
-    assert_eq!(usual.path(), disk.partition(15));
+    let partition = System::default().partition(&opened.disk, 15).unwrap();
+    let nowhere = Path::new("/nowhere").join(&partition.name);
+    for usual in [nowhere, disk.partition(15)] {
+        let device = Device::find(&usual, partition.device).unwrap();
+        let mut content = vec![0; MIB as usize];
+        device.open().unwrap().read_exact_at(&mut content, 0).unwrap();
+        assert!(content == image[4 * MIB as usize..5 * MIB as usize], "{}", usual.display());
+    }
 }

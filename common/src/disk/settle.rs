@@ -1,17 +1,12 @@
 //! Making the kernel show a disk's partitions. It may lack the table's parser, take no rereading (a loop device), or
 //! have looked before the table was there, so that what it shows is compared and mended, partition by partition.
 
-use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::sys::stat::{Mode, SFlag, makedev, mknod};
-use tempfile::TempDir;
 use tracing::debug;
 
 use super::attributes::{PartitionNode, System};
-use super::open::{OpenDisk, split};
+use super::open::OpenDisk;
 use crate::cause::Cause;
 use crate::failure::Failure;
 use crate::stop;
@@ -157,60 +152,6 @@ fn is_extended_stub(node: &PartitionNode, table: &PartitionTable) -> bool {
     table.kind == TableKind::Mbr
         && node.number <= 4
         && node.length_bytes <= 2 * u64::from(table.logical_block_size)
-}
-
-/// A device node of a partition that can be opened and mounted: that of `/dev`, or a private one where `/dev` has none,
-/// which goes away with this.
-#[derive(Debug)]
-pub struct DeviceNode {
-    path: PathBuf,
-    _folder: Option<TempDir>,
-}
-
-impl DeviceNode {
-    /// Finds or makes the node of a partition that the kernel shows.
-    ///
-    /// # Errors
-    /// [`Cause::PartitionsMissing`] where no node can be made that opens.
-    pub fn of(system: &System, partition: &PartitionNode) -> Result<Self, Failure> {
-        let path = system.dev.join(partition.name.replace('!', "/"));
-        if is_node_of(&path, partition.device) {
-            return Ok(Self { path, _folder: None });
-        }
-        // The image of an action has neither /tmp nor /run; a filesystem mounted `nodev` opens no device.
-        let places = [Path::new("/run"), Path::new("/tmp"), Path::new("/"), &system.dev];
-        let mut failed = String::new();
-        for place in places {
-            match Self::made_in(place, partition) {
-                Ok(node) => return Ok(node),
-                Err(error) => failed += &format!("; in {}: {error}", place.display()),
-            }
-        }
-        Err(Failure::new(
-            Cause::PartitionsMissing,
-            format_args!("{} has no device node, and none could be made{failed}", partition.name),
-        ))
-    }
-
-    /// The node's path.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn made_in(place: &Path, partition: &PartitionNode) -> std::io::Result<Self> {
-        // A TempDir has mode 0700.
-        let folder = tempfile::Builder::new().prefix(".nibs-dev-").tempdir_in(place)?;
-        let path = folder.path().join(partition.name.replace('!', "-"));
-        let (major, minor) = partition.device;
-        mknod(&path, SFlag::S_IFBLK, Mode::S_IRUSR | Mode::S_IWUSR, makedev(major.into(), minor.into()))?;
-        fs::File::open(&path)?;
-        Ok(Self { path, _folder: Some(folder) })
-    }
-}
-
-fn is_node_of(path: &Path, device: (u32, u32)) -> bool {
-    fs::metadata(path)
-        .is_ok_and(|metadata| metadata.file_type().is_block_device() && split(metadata.rdev()) == device)
 }
 
 #[cfg(test)]
