@@ -68,13 +68,13 @@ impl Screen {
             Event::Action { report, words } => {
                 let took = Duration::from_secs_f64(report.execution_secs.unwrap_or_default());
                 let mark = if report.state == State::Success { '✓' } else { '✗' };
-                let words = words.as_deref().unwrap_or("it said nothing");
+                let words = without_identity(words.as_deref().unwrap_or("it said nothing"));
                 let state = if report.state == State::Success {
                     String::new()
                 } else {
                     format!("{:?}: ", report.state)
                 };
-                self.line(&format!("  {mark} {:<17}{:<58} {}", report.action, state + words, seconds(took)));
+                self.line(&format!("  {mark} {:<17}{:<58} {}", report.action, state + &words, seconds(took)));
                 if report.workflow == State::Success {
                     self.now("the success is reported; waiting for the machine to go down");
                 }
@@ -91,6 +91,14 @@ impl Screen {
 
     fn line(&self, text: &str) {
         self.live.suspend(|| println!("{}", text.trim_end()));
+    }
+}
+
+/// An action says of a disk which one it is; the machine here has one.
+fn without_identity(words: &str) -> String {
+    match words.split_once(" (model ").and_then(|(before, rest)| Some((before, rest.split_once(')')?.1))) {
+        Some((before, after)) => format!("{before}{after}"),
+        None => words.to_owned(),
     }
 }
 
@@ -137,6 +145,13 @@ fn table(finished: &Finished, folder: &Path, took: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_is_told_by_its_node_alone() {
+        let words = "wiped /dev/nvme0n1 (model QEMU NVMe Ctrl, serial A1, 8.6 GB): ext4 (twice)";
+        assert_eq!(without_identity(words), "wiped /dev/nvme0n1: ext4 (twice)");
+        assert_eq!(without_identity("root (ext4)"), "root (ext4)");
+    }
 
     #[test]
     fn times_are_as_short_as_they_can_be() {

@@ -137,7 +137,7 @@ pub fn run(folder: &Path, index: &Path, tell: Tell<'_>) -> Result<Finished> {
             Accel::Tcg => "emulated (no KVM)",
         };
         let words = format!(
-            "{PROCESSORS} cores, {} GiB, UEFI, {accelerated}, disk {} with an old GPT, ext4, LVM, swap",
+            "{PROCESSORS} cores, {} GiB, UEFI, {accelerated}, {} disk: old GPT, ext4, LVM, swap",
             MEMORY_MIB / 1024,
             bytes(DISK_BYTES)
         );
