@@ -17,9 +17,14 @@ use super::{MIB, full, wipe, wipe_command};
 struct Mounted(TempDir);
 
 impl Mounted {
+    /// Read-only, so that the filesystem itself writes nothing meanwhile.
     fn new(device: &Path) -> Self {
+        Self::with(device, "ro")
+    }
+
+    fn with(device: &Path, options: &str) -> Self {
         let folder = TempDir::new().unwrap();
-        run(Command::new("mount").arg(device).arg(folder.path()));
+        run(Command::new("mount").args(["-o", options]).arg(device).arg(folder.path()));
         Self(folder)
     }
 }
@@ -129,7 +134,7 @@ fn all_disks_of_a_filesystem_are_mounted_with_it() {
 fn holds_the_running_system() {
     let disk = LoopDevice::new(400 * MIB);
     Format::Ext4.make(disk.node());
-    let mounted = Mounted::new(disk.node());
+    let mounted = Mounted::with(disk.node(), "rw");
     let root = mounted.0.path();
     fs::copy(binary("wipe-disk"), root.join("wipe-disk")).unwrap();
     for folder in ["proc", "sys", "dev"] {
