@@ -367,3 +367,14 @@ pub fn bytes(bytes: u64) -> String {
         _ => format!("{:.1} GiB", number / f64::from(1 << 30)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_are_short_and_round() {
+        let shown = [8 << 30, 3 << 29, 8_520_708_096, 129_017_533, 8_174_138, 1 << 20, 16_896].map(bytes);
+        assert_eq!(shown, ["8 GiB", "1.5 GiB", "7.9 GiB", "129 MB", "8.2 MB", "1.0 MB", "17 kB"]);
+    }
+}
