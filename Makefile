@@ -48,6 +48,7 @@ push: images deps-demo ## Push the images: make push REGISTRY=registry.example/n
 ##@ For those who work on it
 .PHONY: test
 test: check deps images os ## Everything: checks, unit tests, loop devices, container runtimes, virtual machines
+	cd tests/tinkerbell && go test ./...
 	cargo test --locked --workspace
 
 .PHONY: check
