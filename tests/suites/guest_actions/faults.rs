@@ -31,7 +31,7 @@ fn vm_wipe_fails_where_the_disk_forgets_what_was_written() {
     let node = bench().sh(
         "truncate -s 64M /tmp/forgetful
         below=$(losetup --show --find /tmp/forgetful)
-        yes | head -c 64M >$below
+        yes | head -c 67108864 >$below
         mkfs.ext4 -q -F $below
         blockdev --flushbufs $below
         dmsetup create forgetful --uuid mpath-forgetful --table \"0 131072 flakey $below 0 0 3600 1 drop_writes\"
