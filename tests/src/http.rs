@@ -43,6 +43,8 @@ pub enum Answer {
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// `GET`, or what else was asked for.
+    pub method: String,
     /// The path, without what stands before it in a request to a proxy.
     pub path: String,
     /// The target as it was sent: a whole URL when the server was asked as a proxy.
@@ -198,6 +200,9 @@ fn converse(state: &State, socket: TcpStream, tls: Option<Arc<ServerConfig>>) ->
             }
         };
         state.requests.lock().unwrap().push(request.clone());
+        if request.method == "CONNECT" {
+            return tunnel(&below, &request.target);
+        }
         let (answer, body) = {
             let mut objects = state.objects.lock().unwrap();
             match objects.get_mut(&request.path) {
@@ -216,12 +221,31 @@ fn converse(state: &State, socket: TcpStream, tls: Option<Arc<ServerConfig>>) ->
     below.shutdown(Shutdown::Both)
 }
 
+/// Joins a client of this server, asked as a proxy, and whom it wants to speak to.
+fn tunnel(client: &TcpStream, target: &str) -> io::Result<()> {
+    let server = TcpStream::connect(target)?;
+    let mut to_client = client.try_clone()?;
+    to_client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+    let (mut from_client, mut to_server, mut from_server) =
+        (client.try_clone()?, server.try_clone()?, server);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let _ = io::copy(&mut from_client, &mut to_server);
+            to_server.shutdown(Shutdown::Write)
+        });
+        let copied = io::copy(&mut from_server, &mut to_client);
+        to_client.shutdown(Shutdown::Both)?;
+        copied.map(drop)
+    })
+}
+
 fn read_request(connection: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if connection.read_line(&mut line)? == 0 {
         return Ok(None);
     }
-    let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut words = line.split(' ').map(ToOwned::to_owned);
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let mut headers = BTreeMap::new();
     loop {
         let mut line = String::new();
@@ -234,7 +258,7 @@ fn read_request(connection: &mut impl BufRead) -> io::Result<Option<Request>> {
     // A proxy is asked with a whole URL.
     let without_host = target.split_once("://").map(|(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
     let path = without_host.unwrap_or(&target).split('?').next().unwrap_or_default().to_owned();
-    Ok(Some(Request { path, target, headers }))
+    Ok(Some(Request { method, path, target, headers }))
 }
 
 /// Answers, and says whether the connection can be used again.

@@ -32,7 +32,7 @@ pub(crate) fn zero_ends(disk: &OpenDisk) -> Result<(), Failure> {
 }
 
 /// Flushes everything down to the disk's medium.
-pub(crate) fn flush(file: &File, doing: &'static str) -> Result<(), Failure> {
+fn flush(file: &File, doing: &'static str) -> Result<(), Failure> {
     file.sync_all().context(doing).because(Cause::DiskIo)
 }
 

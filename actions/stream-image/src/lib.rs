@@ -167,9 +167,9 @@ fn conclude(failure: Failure, state: State, disk: &OpenDisk) -> Failure {
     let left = match state {
         State::Untouched => format!("nothing was written to {name}"),
         State::Begun => format!("{name} was left not bootable, both its ends are zero"),
-        State::Finishing => match stream::undo(disk) {
+        State::Ends => match disk::zero_ends(disk) {
             Ok(()) => format!("{name} was left not bootable, both its ends are zero"),
-            Err(error) => format!("{name} may hold half an image, for zeroing its ends failed too ({error})"),
+            Err(error) => format!("{name} may still boot, or hold half an image: zeroing its ends failed ({error})"),
         },
     };
     let advice = advice(failure.cause);

@@ -6,8 +6,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::cause::Cause;
-use common::disk::{OpenDisk, System, settle};
+use common::disk::{OpenDisk, PartitionNode, System, settle};
 use common::failure::{Because, Failure};
+use common::sys::PartitionChange;
 use common::{stop, sys, table};
 use reqwest::{Client, Url};
 use tracing::{debug, info, warn};
@@ -15,7 +16,7 @@ use tracing::{debug, info, warn};
 use crate::buffer::Buffer;
 use crate::decode::Decode;
 use crate::digest::{Digest, Hasher};
-use crate::disk::{HeldBack, Sink, Write, flush, forget_cache, zero_ends};
+use crate::disk::{HeldBack, Sink, Write, forget_cache, zero_ends};
 use crate::fetch::{Fault, Fetch, Opened};
 use crate::figures::{grouped, rate, size};
 use crate::options::Credentials;
@@ -48,10 +49,10 @@ pub(crate) struct Job<'a> {
 pub(crate) enum State {
     /// As it was, to the byte.
     Untouched,
-    /// Begun: both ends are zero, or are being made so.
+    /// The ends are being zeroed, or written: a failure has to zero them again.
+    Ends,
+    /// Both ends are zero, and what is between them changes.
     Begun,
-    /// The ends are being written: a failure has to zero them again.
-    Finishing,
 }
 
 impl Job<'_> {
@@ -80,9 +81,11 @@ impl Job<'_> {
             warn!("writing an image of unknown content ({what}), as ALLOW_UNKNOWN_CONTENT says");
         }
 
-        *state = State::Begun;
         info!("writing to {}", target.name);
+        *state = State::Ends;
         zero_ends(self.disk)?;
+        *state = State::Begun;
+        self.forget_partitions();
         let sink = Arc::new(Sink::new(self.disk)?);
         let mut held = HeldBack::new(begun.head, &plan, target.size_bytes);
         let length_bytes =
@@ -94,7 +97,7 @@ impl Job<'_> {
         stop::check()?;
 
         held.fit(&plan);
-        *state = State::Finishing;
+        *state = State::Ends;
         held.write(self.disk, &plan)?;
         self.show()?;
         let seconds = started.elapsed();
@@ -253,6 +256,18 @@ impl Job<'_> {
         Ok(verified)
     }
 
+    /// Makes the kernel forget the partitions of an older table, and what it has cached of them.
+    fn forget_partitions(&self) {
+        let disk = self.disk;
+        for PartitionNode { number, start_bytes, length_bytes, .. } in self.system.partitions(&disk.disk) {
+            let change = PartitionChange::Delete;
+            if let Err(error) = sys::partition(&disk.file, change, number, start_bytes, length_bytes) {
+                // It is settled again at the end, and fails there if it must.
+                debug!("partition {number} of {} stays: {error}", disk.disk.name);
+            }
+        }
+    }
+
     /// Makes the kernel look at the disk as it is now.
     fn show(&self) -> Result<(), Failure> {
         let disk = self.disk;
@@ -274,10 +289,4 @@ fn compare(what: &str, expected: &Digest, found: &Digest) -> Result<(), Failure>
         return Ok(());
     }
     Err(Failure::new(Cause::DigestMismatch, format_args!("{what} has {found}, and should have {expected}")))
-}
-
-/// Makes the disk one that does not boot, after a failure while its ends were written.
-pub(crate) fn undo(disk: &OpenDisk) -> Result<(), Failure> {
-    zero_ends(disk)?;
-    flush(&disk.file, "flushing the disk")
 }

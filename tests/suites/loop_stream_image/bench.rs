@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
+use common::disk::System;
 use nibs_tests::binaries::command;
 use nibs_tests::disk_image::{DiskImage, MIB, write};
 use nibs_tests::http::{Answer, HttpServer};
@@ -61,6 +62,10 @@ impl Bench {
         let mib = MIB as usize;
         assert!(content[..mib].iter().all(|byte| *byte == 0), "the first MiB is not zero");
         assert!(content[content.len() - mib..].iter().all(|byte| *byte == 0), "the last MiB is not zero");
+        let name = self.disk.node().file_name().unwrap().to_str().unwrap();
+        let system = System::default();
+        let shown = system.partitions(&system.disk(name).unwrap());
+        assert!(shown.is_empty(), "the kernel still shows {shown:?}");
     }
 
     /// The image is on the disk, to the byte, but for what its GPT must say of this disk.

@@ -38,6 +38,7 @@ fn right_digests_are_said_to_be_right() {
 fn a_wrong_digest_leaves_a_disk_that_does_not_boot() {
     let bench = Bench::default();
     let url = bench.server.serve("/image", Packing::Zstd.pack(&IMAGE), &[Answer::Full]);
+    bench.disk.show_partitions();
     let wrong = format!("sha256:{}", "0".repeat(64));
     for name in ["IMG_DIGEST", "RAW_DIGEST"] {
         let outcome = Outcome::of(bench.action(&url).env(name, &wrong));

@@ -84,3 +84,27 @@ fn a_redirect_out_of_tls_is_refused() {
     let url = bench.server.serve("/first", "", &[Answer::Status(307, vec![("Location", secure)])]);
     Outcome::of(bench.action(&url).env("CA_CERT", authority.pem())).succeeded();
 }
+
+#[test]
+fn tls_goes_through_a_proxy_s_tunnel() {
+    let bench = Bench::default();
+    let authority = Authority::default();
+    let server = HttpServer::tls(authority.server(&["127.0.0.1"]));
+    let url = server.serve("/image", Packing::Zstd.pack(&IMAGE), &[Answer::Full]);
+    // The plain server is the proxy.
+    let proxy = bench.server.url("/").replace("http://", "http://user:hunter2-s3cret@");
+    let mut action = bench.action(&url);
+    action.env("CA_CERT", authority.pem()).env("HTTPS_PROXY", proxy).env("HTTP_BEARER_TOKEN", "t0ken");
+    let outcome = Outcome::of(&mut action);
+    outcome.succeeded();
+    assert!(!outcome.text.contains("hunter2"), "{}", outcome.text);
+    let asked = bench.server.requests().pop().unwrap();
+    assert_eq!(
+        (asked.method.as_str(), asked.target.clone()),
+        ("CONNECT", format!("127.0.0.1:{}", server.port()))
+    );
+    assert!(asked.header("proxy-authorization").is_some());
+    assert_eq!(asked.header("authorization"), None, "the proxy saw the image server's token");
+    assert_eq!(server.requests()[0].header("authorization"), Some("Bearer t0ken"));
+    bench.assert_landed(&IMAGE, 512);
+}
