@@ -54,7 +54,7 @@ impl LoopDevice {
     /// When losetup fails.
     pub fn over(backing: &Path, options: &[&str]) -> Self {
         let node = run(Command::new("losetup").args(["--show", "--find"]).args(options).arg(backing));
-        Self { node: node.trim().into(), folder: None }
+        Self { node: without_partitions(node.trim()), folder: None }
     }
 
     fn attach(size_bytes: u64, options: &[&str]) -> Self {
@@ -65,7 +65,7 @@ impl LoopDevice {
             .args(["--show", "--find", "--direct-io=on"])
             .args(options)
             .arg(&backing));
-        Self { node: node.trim().into(), folder: Some(folder) }
+        Self { node: without_partitions(node.trim()), folder: Some(folder) }
     }
 
     /// `/dev/loop7`.
@@ -113,6 +113,14 @@ impl Drop for LoopDevice {
             eprintln!("detaching {}: {error}", self.node.display());
         }
     }
+}
+
+/// A device that was detached keeps the partitions that somebody told the kernel of, as an action that was killed, and
+/// has them still when it is used again.
+fn without_partitions(node: &str) -> PathBuf {
+    // It fails where there are none, which is the rule.
+    let _ = Command::new("partx").arg("--delete").arg(node).output();
+    node.into()
 }
 
 /// Runs a tool of the host and gives its output.
