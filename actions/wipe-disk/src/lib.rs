@@ -56,8 +56,8 @@ fn report(disks: &[OpenDisk], results: Vec<Result<String, Failure>>) -> Result<S
     match claim::together(failures) {
         None => Ok(format!("wiped {}", done.join("; "))),
         Some(failure) if several => {
-            let wiped = disks.len() - done.len();
-            Err(failure.context(format!("{wiped} of {} disks failed", disks.len())))
+            let failed = disks.len() - done.len();
+            Err(failure.context(format!("{failed} of {} disks failed", disks.len())))
         }
         Some(failure) => Err(failure),
     }

@@ -177,3 +177,68 @@ pub(super) fn vital_page(folder: &Path, number: u8) -> Option<Vec<u8>> {
     let length = usize::from(u16::from_be_bytes([*page.get(2)?, *page.get(3)?]));
     Some(page.get(4..4 + length)?.to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::machine::Machine;
+
+    #[test]
+    fn each_bus_says_what_its_disks_are() {
+        let machine = Machine::load("buses");
+        let of = |name: &str| machine.system.disk(name).unwrap();
+        let nvme = of("nvme1n1");
+        assert_eq!((nvme.size_bytes, nvme.logical_block_size), (512 << 20, 4096));
+        assert_eq!((nvme.model.as_deref(), nvme.serial.as_deref()), (Some("QEMU NVMe Ctrl"), Some("NVME-2")));
+        assert!(nvme.wwid.is_some_and(|wwid| wwid.starts_with("nvme.1b36-")));
+        assert!(nvme.discard_max_bytes > 0);
+        let ahci = of("sda");
+        assert_eq!((ahci.number, ahci.logical_block_size), ((8, 0), 512));
+        assert_eq!(
+            (ahci.model.as_deref(), ahci.serial.as_deref()),
+            (Some("QEMU HARDDISK"), Some("S4EVNX0R"))
+        );
+        assert_eq!(of("sdc").serial.as_deref(), Some("LUN0001"));
+        let virtio = of("vdc");
+        assert_eq!(
+            (virtio.read_only, virtio.serial.as_deref(), virtio.model),
+            (true, Some("VIRTIO-RO"), None)
+        );
+        assert!(!of("vda").read_only);
+        assert_eq!(machine.system.disk("sdz"), None);
+        let array = Machine::load("bare-metal").system.disk("cciss!c0d0").unwrap();
+        assert!(array.node.ends_with("dev/cciss/c0d0"), "{:?}", array.node);
+        assert_eq!((array.discard_max_bytes, array.serial.clone()), (0, None));
+        assert!(array.describe().ends_with("/dev/cciss/c0d0 (no serial, 146.8 GB)"), "{}", array.describe());
+    }
+
+    #[test]
+    fn partitions_are_in_bytes_whatever_the_block_size_is() {
+        let machine = Machine::load("multipath");
+        let disk = machine.system.disk("nvme1n1").unwrap();
+        let partitions: Vec<(String, u32, u64, u64)> = machine
+            .system
+            .partitions(&disk)
+            .into_iter()
+            .map(|each| (each.name, each.number, each.start_bytes, each.length_bytes))
+            .collect();
+        assert_eq!(
+            partitions,
+            [
+                ("nvme1n1p1".to_owned(), 1, 1 << 20, 100 << 20),
+                ("nvme1n1p2".to_owned(), 2, 101 << 20, 841_688 * 512)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_serial_number_is_cut_out_of_its_page() {
+        let machine = Machine::load("buses");
+        let folder = machine.system.sys.join("block/sda");
+        assert_eq!(page_80(&folder).as_deref(), Some("S4EVNX0R"));
+        for page in [&b"\x00\x80\x00\x14S4EVNX0R"[..], b"\x00\x80\x00", b"\x00\x80\x00\x04    ", b""] {
+            fs::write(folder.join("device/vpd_pg80"), page).unwrap();
+            assert_eq!(page_80(&folder), None, "{page:?}");
+        }
+    }
+}
