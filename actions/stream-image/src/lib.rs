@@ -169,7 +169,9 @@ fn conclude(failure: Failure, state: State, disk: &OpenDisk) -> Failure {
         State::Begun => format!("{name} was left not bootable, both its ends are zero"),
         State::Ends => match disk::zero_ends(disk) {
             Ok(()) => format!("{name} was left not bootable, both its ends are zero"),
-            Err(error) => format!("{name} may still boot, or hold half an image: zeroing its ends failed ({error})"),
+            Err(error) => {
+                format!("{name} may still boot, or hold half an image: zeroing its ends failed ({error})")
+            }
         },
     };
     let advice = advice(failure.cause);

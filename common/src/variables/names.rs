@@ -106,8 +106,10 @@ pub const ALLOW_UNKNOWN_CONTENT: Variable = with_default(
 pub const STALL_TIMEOUT_SECONDS: Variable =
     with_default("STALL_TIMEOUT_SECONDS", Kind::Seconds, "60", "No byte for so long is a fault");
 /// More trusted roots.
-pub const CA_CERT: Variable =
-    text("CA_CERT", "PEM text of certificates that are trusted besides the public ones");
+pub const CA_CERT: Variable = text(
+    "CA_CERT",
+    "PEM text of certificates that are trusted besides the public ones, or besides the bundle mounted at `/etc/ssl/certs/ca-certificates.crt`",
+);
 /// Whether certificates are checked.
 pub const SKIP_VERIFY: Variable =
     with_default("SKIP_VERIFY", Kind::Bool, "false", "`true`: do not check the server's certificate; warns");

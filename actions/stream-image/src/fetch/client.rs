@@ -12,6 +12,10 @@ use crate::options::{HttpOptions, Proxies};
 /// A host that does not answer at all is given up sooner than one that is slow to.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Where the action's image has the public roots, as most systems do. Whoever mounts a bundle of their own there decides
+/// whom the action trusts.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Makes the client. Redirects are followed by [`super::Source`], which knows where credentials may go.
 ///
 /// # Errors
@@ -30,8 +34,8 @@ pub(crate) fn client(options: &HttpOptions) -> Result<Client, Failure> {
         .connect_timeout(CONNECT_TIMEOUT.min(options.stall_timeout))
         .tcp_keepalive(Duration::from_secs(15))
         .http1_only()
-        // Without roots of its own the client looks for the system's, and an action's image has none.
-        .tls_certs_only(roots(options.ca_cert.as_deref())?)
+        // Without roots of its own the client fails where the system has none, even for http.
+        .tls_certs_only(roots(std::fs::read(BUNDLE).ok().as_deref(), options.ca_cert.as_deref())?)
         .tls_danger_accept_invalid_certs(options.skip_verify)
         // The environment was read with the other variables.
         .no_proxy();
@@ -52,7 +56,8 @@ pub(crate) fn client(options: &HttpOptions) -> Result<Client, Failure> {
     })
 }
 
-fn roots(ca_cert: Option<&str>) -> Result<Vec<Certificate>, Failure> {
+/// The certificates of the bundle, or the public ones where there is none to read; and those of `CA_CERT`.
+fn roots(bundle: Option<&[u8]>, ca_cert: Option<&str>) -> Result<Vec<Certificate>, Failure> {
     let wrong = |why: String| {
         let accepted =
             "one or more PEM certificates, -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----";
@@ -61,10 +66,11 @@ fn roots(ca_cert: Option<&str>) -> Result<Vec<Certificate>, Failure> {
             format_args!("{} is not valid ({why}); accepted: {accepted}", CA_CERT.name),
         )
     };
-    let mut roots: Vec<Certificate> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-        .iter()
-        .filter_map(|certificate| Certificate::from_der(certificate).ok())
-        .collect();
+    let mut roots = bundle.and_then(|pem| Certificate::from_pem_bundle(pem).ok()).unwrap_or_default();
+    if roots.is_empty() {
+        let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+        roots.extend(public.filter_map(|certificate| Certificate::from_der(certificate).ok()));
+    }
     if let Some(pem) = ca_cert {
         let own = Certificate::from_pem_bundle(pem.as_bytes())
             .map_err(|error| wrong(super::fault::chain(&error)))?;
@@ -91,12 +97,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_bundle_takes_the_place_of_the_public_roots() {
+        let own = rcgen::generate_simple_self_signed(["images.example".to_owned()]).unwrap().cert.pem();
+        assert_eq!(roots(Some(own.as_bytes()), None).unwrap().len(), 1);
+        assert_eq!(roots(Some(own.as_bytes()), Some(&own)).unwrap().len(), 2);
+    }
+
+    #[test]
     fn the_public_roots_are_there_and_rubbish_is_refused() {
-        assert!(roots(None).unwrap().len() > 100);
+        for bundle in [None, Some(&b""[..]), Some(b"rubbish")] {
+            assert!(roots(bundle, None).unwrap().len() > 100);
+        }
         for wrong in
             ["rubbish", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "/etc/ca.pem"]
         {
-            let failure = roots(Some(wrong)).unwrap_err();
+            let failure = roots(None, Some(wrong)).unwrap_err();
             assert_eq!(failure.cause, Cause::Configuration);
             assert!(failure.to_string().starts_with("CA_CERT is not valid ("), "{failure}");
         }
