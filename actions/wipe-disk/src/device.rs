@@ -11,7 +11,7 @@ use common::failure::{Because, Failure};
 use common::{stop, sys};
 use tracing::{debug, info};
 
-use crate::plan::Range;
+use crate::range::Range;
 
 const MIB: u64 = 1 << 20;
 /// What is written or read at once.

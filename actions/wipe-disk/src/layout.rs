@@ -7,7 +7,7 @@ use std::io;
 use common::table::mbr::BootRecord;
 use common::table::{self, PartitionTable, TableKind, gpt};
 
-use crate::plan::Range;
+use crate::range::Range;
 
 /// The block sizes that a table can have been made for: a disk can be switched between them, and the table stays.
 const BLOCK_SIZES: [u32; 2] = [512, 4096];

@@ -8,6 +8,7 @@ mod device;
 mod layout;
 mod options;
 mod plan;
+mod range;
 mod wipe;
 
 use std::panic::resume_unwind;

@@ -6,6 +6,7 @@ use common::blkid::{Found, Search};
 
 use crate::layout::{Area, Layout};
 use crate::options::Method;
+use crate::range::Range;
 
 /// What is zeroed at both ends of the disk and of every partition. All that libblkid knows and all copies that it does not
 /// know of lie there, but for those in [`copies`].
@@ -13,19 +14,6 @@ pub(crate) const END_BYTES: u64 = 1 << 20;
 
 /// Places are zeroed in these units: the largest logical block there is on disks, and the page of the cache.
 const UNIT_BYTES: u64 = 4096;
-
-/// Bytes from `start_bytes` up to `end_bytes`, which is not included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Range {
-    pub(crate) start_bytes: u64,
-    pub(crate) end_bytes: u64,
-}
-
-impl Range {
-    pub(crate) fn length_bytes(self) -> u64 {
-        self.end_bytes - self.start_bytes
-    }
-}
 
 /// What a disk is like.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,8 @@ use tracing::{debug, info, warn};
 use crate::device;
 use crate::layout::{Area, Layout};
 use crate::options::Method;
-use crate::plan::{self, Facts, Range, Step};
+use crate::plan::{self, Facts, Step};
+use crate::range::Range;
 
 /// Wipes a disk that is claimed, and says in a few words what was done.
 ///

@@ -158,6 +158,11 @@ pub(super) fn device_number(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
+/// A device number as the kernel's pair, `makedev(3)`.
+pub(super) fn split(device: u64) -> (u32, u32) {
+    (libc::major(device), libc::minor(device))
+}
+
 fn is_numbered(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix)
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))

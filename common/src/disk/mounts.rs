@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use super::attributes::{System, attribute, device_number};
-use super::open::split;
+use super::attributes::{System, attribute, device_number, split};
 
 /// A mount.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::attributes::{Disk, System};
+use super::attributes::{Disk, System, split};
 use super::usage::refuse_if_used;
 use crate::cause::Cause;
 use crate::failure::{Because, Failure};
@@ -106,9 +106,4 @@ fn refusal(disk: &Disk, error: io::Error) -> Failure {
         _ => error.to_string(),
     };
     Failure::new(cause, format_args!("opening {} exclusively: {text}", disk.describe()))
-}
-
-/// A device number as the kernel's pair, `makedev(3)`.
-pub(super) fn split(device: u64) -> (u32, u32) {
-    (libc::major(device), libc::minor(device))
 }

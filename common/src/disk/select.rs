@@ -5,9 +5,8 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use super::attributes::{Disk, PartitionNode, System, attribute};
+use super::attributes::{Disk, PartitionNode, System, attribute, split};
 use super::mounts::device_of;
-use super::open::split;
 use super::usage::{describe_mapped, holders};
 use crate::cause::Cause;
 use crate::failure::Failure;
