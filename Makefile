@@ -40,9 +40,9 @@ images: build ## An OCI image for each action, and target/oci/index.json that li
 	cargo run --quiet --locked -p images -- pack --platform linux/amd64=$(BIN) --out target/oci
 
 .PHONY: push
-push: images deps-demo ## Push the images: make push REGISTRY=registry.example/nibs
+push: images deps-demo ## Push the images: make push REGISTRY=registry.example/nibs [SKOPEO_FLAGS=--dest-tls-verify=false]
 	@[ -n "$${REGISTRY:-}" ] || { echo "push: set REGISTRY, as in: make push REGISTRY=registry.example/nibs" >&2; exit 2; }
-	for name in $(ACTIONS); do skopeo copy --all --preserve-digests "oci:target/oci/$$name:$(VERSION)" \
+	for name in $(ACTIONS); do skopeo copy --all --preserve-digests $(SKOPEO_FLAGS) "oci:target/oci/$$name:$(VERSION)" \
 		"docker://$$REGISTRY/$$name:$(VERSION)"; done
 
 ##@ For those who work on it
