@@ -120,7 +120,9 @@ impl Guest {
                     }
                     continue;
                 }
-                Err(RecvTimeoutError::Timeout) => format!("did not answer in {} s", (limit + GRACE).as_secs()),
+                Err(RecvTimeoutError::Timeout) => {
+                    format!("did not answer in {} s", (limit + GRACE).as_secs())
+                }
                 Err(RecvTimeoutError::Disconnected) => "ended".to_owned(),
             };
             return Err(self.machine.fault(anyhow!("the guest {why} while running: {script}")));
