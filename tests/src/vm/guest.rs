@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
@@ -23,10 +23,6 @@ const BOOT: Duration = Duration::from_secs(180);
 const COMMAND: Duration = Duration::from_secs(60);
 /// How much longer than the guest the host waits: the guest's own limit comes first.
 const GRACE: Duration = Duration::from_secs(30);
-/// How often it is looked whether the answer lies in the shared folder.
-const LOOK: Duration = Duration::from_secs(1);
-/// After so long without a sign of a command, it is given once more.
-const UNHEARD: Duration = Duration::from_secs(20);
 
 type Waiting = Arc<Mutex<HashMap<u32, Sender<i32>>>>;
 
@@ -98,35 +94,17 @@ impl Guest {
         fs::write(file("sh"), script).context("writing a script for the guest")?;
         let (sender, status) = channel();
         lock(&self.waiting).insert(number, sender);
-        let ask = || {
-            writeln!(lock(&self.port), "{number} {}", limit.as_secs().max(1))
-                .map_err(|error| self.machine.fault(anyhow!("giving the guest a command: {error}")))
-        };
-        ask()?;
-        let asked = Instant::now();
-        let mut again = false;
-        let status = loop {
-            let why = match status.recv_timeout(LOOK) {
-                Ok(status) => break status,
-                Err(RecvTimeoutError::Timeout) if asked.elapsed() < limit + GRACE => {
-                    // Under load a line on the port was seen to get lost, in either direction.
-                    let told = fs::read_to_string(file("status")).ok();
-                    if let Some(status) = told.and_then(|text| text.trim().parse().ok()) {
-                        break status;
-                    }
-                    if !again && asked.elapsed() > UNHEARD && !file("out").exists() {
-                        again = true;
-                        ask()?;
-                    }
-                    continue;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    format!("did not answer in {} s", (limit + GRACE).as_secs())
-                }
-                Err(RecvTimeoutError::Disconnected) => "ended".to_owned(),
+        // In one piece: lines of several threads shall not mix.
+        lock(&self.port)
+            .write_all(format!("{number} {}\n", limit.as_secs().max(1)).as_bytes())
+            .map_err(|error| self.machine.fault(anyhow!("giving the guest a command: {error}")))?;
+        let status = status.recv_timeout(limit + GRACE).map_err(|error| {
+            let why = match error {
+                RecvTimeoutError::Timeout => format!("did not answer in {} s", (limit + GRACE).as_secs()),
+                RecvTimeoutError::Disconnected => "ended".to_owned(),
             };
-            return Err(self.machine.fault(anyhow!("the guest {why} while running: {script}")));
-        };
+            self.machine.fault(anyhow!("the guest {why} while running: {script}"))
+        })?;
         let text = |suffix| {
             fs::read(file(suffix))
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
@@ -134,7 +112,7 @@ impl Guest {
         };
         let output =
             Output { command: script.to_owned(), status, stdout: text("out")?, stderr: text("err")? };
-        for suffix in ["sh", "out", "err", "status"] {
+        for suffix in ["sh", "out", "err"] {
             let _ = fs::remove_file(file(suffix));
         }
         Ok(output)
