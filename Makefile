@@ -49,7 +49,7 @@ push: images deps-demo ## Push the images: make push REGISTRY=registry.example/n
 .PHONY: test
 test: check deps images os ## Everything: checks, unit tests, loop devices, container runtimes, virtual machines
 	cd tests/tinkerbell && go test ./...
-	cargo test --locked --workspace
+	cargo test --locked --workspace --no-fail-fast
 
 .PHONY: check
 check: deps-build $(DENY) ## Format, lints, licences and sources, and whether the docs match the code

@@ -1,10 +1,14 @@
 //! Loop devices that go away with their guard, also on a panic.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
+
+/// What mkswap writes: the kernel leaves it as it is.
+const SWAP_HEADER_BYTES: usize = 4096;
 
 /// A loop device over a sparse file of its own. `NIBS_KEEP=1` leaves it behind for a look, and says where.
 #[derive(Debug)]
@@ -91,13 +95,40 @@ impl LoopDevice {
         run(Command::new("partx").arg("--update").arg(&self.node));
     }
 
-    /// The whole content, read past the cache.
+    /// The whole content, read past the cache. Swap space in use reads as zeros behind its first page, since the kernel
+    /// writes there whenever it likes.
     ///
     /// # Panics
     /// When it cannot be read.
     pub fn content(&self) -> Vec<u8> {
         run(Command::new("blockdev").arg("--flushbufs").arg(&self.node));
-        std::fs::read(&self.node).expect("reading the loop device")
+        let mut content = std::fs::read(&self.node).expect("reading the loop device");
+        for Range { start, end } in self.swapped() {
+            content[start + SWAP_HEADER_BYTES..end].fill(0);
+        }
+        content
+    }
+
+    /// Where the kernel swaps to on this device.
+    fn swapped(&self) -> Vec<Range<usize>> {
+        let areas = std::fs::read_to_string("/proc/swaps").expect("reading /proc/swaps");
+        let nodes = areas.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(Path::new);
+        let name = self.node.file_name().expect("a loop device has a name");
+        let ours = nodes.filter_map(|node| {
+            let folder = Path::new("/sys/class/block").join(node.file_name()?);
+            let sectors = |figure: &str| -> Option<usize> {
+                std::fs::read_to_string(folder.join(figure)).ok()?.trim().parse().ok()
+            };
+            let start = match node == self.node {
+                true => 0,
+                // A partition's folder lies in its disk's.
+                false => {
+                    folder.canonicalize().ok()?.parent()?.ends_with(name).then(|| sectors("start"))??
+                }
+            };
+            Some(start * 512..(start + sectors("size")?) * 512)
+        });
+        ours.collect()
     }
 }
 
