@@ -1,6 +1,7 @@
 #!/bin/bash
 # Makes the in-memory OS: Debian's kernel and an initial RAM filesystem, as files for `qemu -kernel -initrd`.
 #
+#   memory-os.sh kernel [OUT]          OUT/vmlinuz alone
 #   memory-os.sh guest [OUT]           OUT/vmlinuz, OUT/guest-os.cpio: a guest for tests, with the host's disk tools
 #   memory-os.sh agent AGENT [OUT]     OUT/vmlinuz, OUT/memory-os.cpio: containerd, runc and the tink-agent AGENT
 #
@@ -15,13 +16,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/elf-closure.sh"
 
 usage() {
-    sed -n '4,5s/^# *//p' "$0" >&2
+    sed -n '4,6s/^# *//p' "$0" >&2
     exit 2
 }
 
 kind=${1:-}
 case $kind in
-guest) shift ;;
+kernel | guest) shift ;;
 agent)
     agent=${2:-}
     [ -n "$agent" ] || usage
@@ -133,6 +134,8 @@ if ! is_made "$out/base.made-from" "$base_digest" "$out/vmlinuz" "$out/base.cpio
     cp "$work/boot/vmlinuz-$release" "$out/vmlinuz"
     echo "$base_digest" >"$out/base.made-from"
 fi
+
+[ "$kind" != kernel ] || exit 0
 
 # --- the part of this kind, after which the whole is put together
 

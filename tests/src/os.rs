@@ -32,6 +32,15 @@ pub fn folder() -> PathBuf {
     crate_root().join("../target/os")
 }
 
+/// Debian's kernel for real machines, alone.
+///
+/// # Errors
+/// When `tests/os/memory-os.sh` fails; it says why on standard error.
+pub fn kernel() -> Result<PathBuf> {
+    make("memory-os.sh", &["kernel".as_ref()])?;
+    Ok(folder().join("vmlinuz"))
+}
+
 /// The in-memory OS for tests: it obeys [`Guest`](crate::vm::Guest), and has the host's disk tools.
 ///
 /// # Errors

@@ -51,7 +51,6 @@ impl Accel {
         if fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
             return Ok(Accel::Tcg);
         }
-        let kernel = os::guest()?.kernel;
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let note = os::folder().join("accel");
         match fs::read_to_string(&note).unwrap_or_default().split_once(' ') {
@@ -59,7 +58,7 @@ impl Accel {
             Some(("tcg", seen)) if seen == boot => return Ok(Accel::Tcg),
             _ => {}
         }
-        let (found, word) = if kernel_runs(&kernel)? {
+        let (found, word) = if kernel_runs(&os::kernel()?)? {
             (Accel::Kvm, "kvm")
         } else {
             eprintln!("vm: no kernel runs under /dev/kvm here; machines are emulated");
