@@ -12,6 +12,7 @@ pub mod os;
 pub mod outcome;
 pub mod registry;
 pub mod runtime;
+pub mod signal;
 pub mod signatures;
 pub mod tinkerbell;
 pub mod vm;

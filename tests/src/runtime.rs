@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+use crate::signal::{self, Signal};
 use crate::vm::process::{spawn_bound, wait_within};
 
 const POLL: Duration = Duration::from_millis(50);
@@ -61,7 +62,7 @@ impl Drop for Folder {
         let path = self.0.path().display().to_string();
         for pid in processes_naming(&path) {
             // It may have ended by itself.
-            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+            let _ = signal::send(pid, Signal::KILL);
         }
         for point in mounts_below(self.0.path()).iter().rev() {
             let _ = Command::new("umount").args(["--lazy", point]).stderr(Stdio::null()).status();
@@ -120,7 +121,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).stderr(Stdio::null()).status();
+        let _ = signal::send(self.0.id(), Signal::TERM);
         if !matches!(wait_within(&mut self.0, Duration::from_secs(15)), Ok(Some(_))) {
             let _ = self.0.kill();
             let _ = self.0.wait();

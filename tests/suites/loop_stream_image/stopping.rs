@@ -7,6 +7,7 @@ use nibs_tests::disk_image::Packing;
 use nibs_tests::http::Answer;
 use nibs_tests::loop_device::run;
 use nibs_tests::outcome::Outcome;
+use nibs_tests::signal::{self, Signal};
 
 use super::bench::{Bench, IMAGE};
 
@@ -14,10 +15,6 @@ use super::bench::{Bench, IMAGE};
 fn start(bench: &Bench, bytes_per_sec: usize) -> Child {
     let url = bench.server.serve_shared("/slow", IMAGE.clone(), &[Answer::Slow(bytes_per_sec)]);
     bench.action(&url).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn signal(child: &Child, name: &str) {
-    run(std::process::Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()));
 }
 
 fn end(child: Child) -> Output {
@@ -31,7 +28,7 @@ fn sigterm_ends_it_within_seconds() {
         let child = start(&bench, 1_000_000);
         std::thread::sleep(before);
         let asked = Instant::now();
-        signal(&child, "TERM");
+        signal::send(child.id(), Signal::TERM).unwrap();
         let outcome = Outcome::read(&end(child));
         assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
         let message = outcome.failed("stopped");
@@ -55,7 +52,7 @@ fn sigterm_ends_a_wait_for_another_try_and_for_an_answer() {
         let child = action.spawn().unwrap();
         std::thread::sleep(Duration::from_millis(500));
         let asked = Instant::now();
-        signal(&child, "TERM");
+        signal::send(child.id(), Signal::TERM).unwrap();
         let outcome = Outcome::read(&end(child));
         outcome.failed("stopped");
         assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
@@ -69,7 +66,7 @@ fn sigkill_at_any_moment_and_then_again() {
     for millis in [0, 30, 300, 900, 1300, 1700, 2100, 2300] {
         let child = start(&bench, 6_000_000);
         std::thread::sleep(Duration::from_millis(millis));
-        signal(&child, "KILL");
+        signal::send(child.id(), Signal::KILL).unwrap();
         end(child);
         bench.stream(Packing::Zstd.pack(&IMAGE), Answer::Full).succeeded();
         let table = run(std::process::Command::new("sgdisk").arg("--verify").arg(bench.disk.node()));

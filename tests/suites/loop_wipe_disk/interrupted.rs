@@ -7,13 +7,10 @@ use std::time::{Duration, Instant};
 
 use nibs_tests::loop_device::{LoopDevice, run};
 use nibs_tests::outcome::Outcome;
+use nibs_tests::signal::{self, Signal};
 use nibs_tests::signatures::{Format, assert_blank, assert_blank_range};
 
 use super::{MIB, Memory, full, partitions, wipe, wipe_command};
-
-fn signal(pid: u32, name: &str) {
-    run(Command::new("kill").args(["-s", name, &pid.to_string()]));
-}
 
 #[test]
 fn whoever_begins_again_after_a_kill_finishes_the_work() {
@@ -75,7 +72,7 @@ fn on_sigterm_it_stops_between_two_steps() {
         assert!(reader.read_line(&mut text).unwrap() > 0, "it ended without a find: {text}");
     }
     let asked = Instant::now();
-    signal(child.id(), "TERM");
+    signal::send(child.id(), Signal::TERM).unwrap();
     reader.read_to_string(&mut text).unwrap();
     let stopped_after = asked.elapsed();
     let status = child.wait().unwrap();
