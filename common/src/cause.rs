@@ -67,6 +67,8 @@ causes! {
     HttpStatus = "http-status",
     /// A redirect that is not followed: from https to http, in a loop, too many, or to nowhere.
     HttpRedirect = "http-redirect",
+    /// After a connection broke, the server did not send the rest of the image, and fetching all of it again did not help.
+    HttpRange = "http-range",
     /// No byte arrived within `STALL_TIMEOUT_SECONDS`.
     ServerStalled = "server-stalled",
     /// The server's certificate, or the proxy's, is signed by nobody who is trusted. `CA_CERT` adds a private authority.
@@ -77,6 +79,8 @@ causes! {
     TlsName = "tls-name",
     /// No TLS connection could be made for another reason.
     Tls = "tls",
+    /// The image became another one on its server while it was fetched, again and again.
+    ImageChanged = "image-changed",
     /// The image ended early: the connection broke, the compressed stream has no end, or less came than the partition
     /// table speaks of.
     ImageTruncated = "image-truncated",

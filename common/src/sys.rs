@@ -127,6 +127,21 @@ pub fn drop_cache(device: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Starts writing a range of what the page cache has for a file, and does not wait for it.
+///
+/// # Errors
+/// EIO when an earlier write failed; EINVAL on a range that is none.
+pub fn start_writeback(file: &File, start_bytes: u64, length_bytes: u64) -> io::Result<()> {
+    let invalid = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let start = start_bytes.try_into().map_err(invalid)?;
+    let length = length_bytes.try_into().map_err(invalid)?;
+    // SAFETY: takes no pointer.
+    let result =
+        unsafe { libc::sync_file_range(file.as_raw_fd(), start, length, libc::SYNC_FILE_RANGE_WRITE) };
+    nix::errno::Errno::result(result)?;
+    Ok(())
+}
+
 /// Changes one partition in the kernel's picture of the disk, without its table (BLKPG).
 ///
 /// # Errors

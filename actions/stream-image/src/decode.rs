@@ -1,161 +1,102 @@
 //! The second stage: from the object as served to the bytes of the image.
+//!
+//! ```text
+//!         ┌─> decode ─┐
+//! split ──┼─> decode ─┼──> merge        where headers say where the object can be cut
+//!         └─> decode ─┘
+//!
+//!             decode ────> merge        where they do not
+//! ```
 
+mod broken;
 mod codecs;
 mod format;
 mod input;
+mod members;
+mod merge;
 mod output;
+mod split;
+mod walk;
 
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, channel};
+use std::thread;
 
 use common::cause::Cause;
-use common::failure::Failure;
+use common::failure::{Because, Failure};
 use tracing::info;
 
-use crate::buffer::Buffer;
-use crate::figures::grouped;
+use crate::buffer::Pool;
 use crate::stages::{Decoded, Ended, Feed, Stage};
-use codecs::Codec;
+use broken::Broken;
 use format::{Format, LONGEST_MAGIC};
 use input::Input;
-use output::Output;
+use merge::Merge;
+use split::{Part, Splitter, work};
+use walk::{WALK_BYTES, Walker};
 
-/// What was wrong with a piece of the object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Damage {
-    /// A check inside the format failed.
-    Corrupt(String),
-    /// It is right, and more than we do.
-    Unsupported(String),
-}
+/// Decoded pieces that may be under way between the decoders and the disk.
+pub(crate) const BUFFERS: usize = 8;
+/// And so many where several decoders are at work, since all but one of them are ahead of their turn; but for each at
+/// least [`LEAST_BUFFERS`].
+const SHARED_BUFFERS: usize = 24;
+const LEAST_BUFFERS: usize = 3;
 
-/// What a decoder did with what it was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Step {
-    consumed: usize,
-    produced: usize,
-    /// The member, frame or stream is complete.
-    ended: bool,
+/// Why a decoder ends before its work is done.
+enum Stop {
+    /// Something is wrong with the object.
+    Broken(Broken),
+    /// Another stage is gone, which has said why.
+    Quietly,
 }
 
 /// Decodes the object, whatever format it turns out to be in.
 pub(crate) struct Decode {
-    input: Input,
-    output: Output,
+    input: Option<Input>,
+    to: SyncSender<Decoded>,
+    threads: usize,
 }
 
 impl Decode {
-    /// `pool` gives empty buffers, and blocks while all are in use.
-    pub(crate) fn new(from: Receiver<Feed>, pool: Receiver<Buffer>, to: SyncSender<Decoded>) -> Self {
-        Self { input: Input::new(from), output: Output::new(pool, to) }
+    /// With at most so many decoders at once.
+    pub(crate) fn new(from: Receiver<Feed>, to: SyncSender<Decoded>, threads: usize) -> Self {
+        Self { input: Some(Input::new(from, 0)), to, threads }
     }
 }
 
 impl Stage for Decode {
     fn run(&mut self) -> Result<(), Ended> {
-        let format = Format::of(self.input.peek(LONGEST_MAGIC)?);
-        self.output.begin(format == Format::Raw)?;
+        let mut input = self.input.take().ok_or(Ended::Quietly)?;
+        let head = input.peek(WALK_BYTES.max(LONGEST_MAGIC)).map_err(|_| Ended::Quietly)?;
+        let format = Format::of(head);
+        let splits = self.threads > 1 && Walker::begin(format, head).is_some();
+        self.to.send(Decoded::Begin { raw: format == Format::Raw }).map_err(|_| Ended::Quietly)?;
         info!(format = format.name(), "the image comes {}", format.description());
-        let mut members = 0u64;
-        loop {
-            self.member(format, members)?;
-            members += 1;
-            if !self.another_member(format)? {
-                return self.output.finish();
+        let (order, parts_in_order) = channel();
+        if splits {
+            let (parts, free) = split::parts();
+            let buffers = (SHARED_BUFFERS / self.threads).max(LEAST_BUFFERS);
+            for _ in 0..self.threads {
+                let free = Arc::clone(&free);
+                start("decode", move || work(&free, format, Pool::new(buffers)))?;
             }
+            // Whether it came to the object's end is seen where the parts are put together.
+            start("split", move || drop(Splitter { format, parts, order }.split(input)))?;
+        } else {
+            let (to, pieces) = channel();
+            // The receiver is right here.
+            let _ = order.send(pieces);
+            drop(order);
+            let threads = self.threads;
+            let part = Part { input, to, members_before: 0 };
+            start("decode", move || part.decode(format, threads, &mut Pool::new(BUFFERS)))?;
         }
+        Merge::new(&self.to).run(format, &parts_in_order)
     }
 }
 
-impl Decode {
-    /// Decodes one member (gzip), frame (zstd) or stream (xz, bzip2). A file of a format is one or more of them.
-    fn member(&mut self, format: Format, number: u64) -> Result<(), Ended> {
-        let mut codec = Codec::new(format).map_err(|damage| self.damaged(format, damage))?;
-        loop {
-            let input = self.input.chunk()?;
-            let at_end = input.is_empty();
-            let output = self.output.space()?;
-            let step = codec.step(input, output, at_end);
-            let Step { consumed, produced, ended } = step.map_err(|damage| self.damaged(format, damage))?;
-            self.input.consume(consumed);
-            self.output.advance(produced)?;
-            if ended {
-                return Ok(());
-            }
-            if at_end && produced == 0 {
-                return Err(self.truncated(format, number).into());
-            }
-            if !at_end && consumed == 0 && produced == 0 {
-                return Err(self
-                    .damaged(format, Damage::Corrupt("the decoder makes no progress".into()))
-                    .into());
-            }
-        }
-    }
-
-    /// Whether another member follows, past padding where the format allows some.
-    fn another_member(&mut self, format: Format) -> Result<bool, Ended> {
-        let end = self.input.consumed_bytes();
-        let mut zeros = 0u64;
-        if format.may_be_padded() {
-            loop {
-                let chunk = self.input.chunk()?;
-                let count = chunk.iter().take_while(|byte| **byte == 0).count();
-                let all = count == chunk.len();
-                self.input.consume(count);
-                zeros += count as u64;
-                if count == 0 || !all {
-                    break;
-                }
-            }
-        }
-        let next = self.input.peek(LONGEST_MAGIC)?;
-        let begins_another = format.begins(next) && (zeros == 0 || format == Format::Xz);
-        // xz(1): stream padding comes in multiples of four bytes.
-        let padded_rightly = format != Format::Xz || zeros.is_multiple_of(4);
-        match next.is_empty() {
-            true if padded_rightly => Ok(false),
-            false if padded_rightly && begins_another => Ok(true),
-            _ => Err(Failure::new(
-                Cause::ImageTrailingData,
-                format_args!(
-                    "something that is no {} follows the end of the image at byte {} of the object",
-                    format.name(),
-                    grouped(if zeros > 0 { end + zeros } else { end })
-                ),
-            )
-            .into()),
-        }
-    }
-
-    fn place(&self) -> String {
-        format!(
-            "at byte {} of the object, byte {} of the image",
-            grouped(self.input.consumed_bytes()),
-            grouped(self.output.produced_bytes())
-        )
-    }
-
-    fn truncated(&self, format: Format, members_before: u64) -> Failure {
-        let which =
-            if members_before > 0 { format!(" (part {})", members_before + 1) } else { String::new() };
-        Failure::new(
-            Cause::ImageTruncated,
-            format_args!("the image ended within its {} stream{which} {}", format.name(), self.place()),
-        )
-    }
-
-    fn damaged(&self, format: Format, damage: Damage) -> Failure {
-        match damage {
-            Damage::Corrupt(why) => Failure::new(
-                Cause::ImageCorrupt,
-                format_args!("the {} stream is damaged {}: {why}", format.name(), self.place()),
-            ),
-            Damage::Unsupported(why) => Failure::new(
-                Cause::ImageUnsupported,
-                format_args!("the {} stream cannot be decoded {}: {why}", format.name(), self.place()),
-            ),
-        }
-    }
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    thread::Builder::new().name(name.into()).spawn(work).because(Cause::Internal).map(drop)
 }
 
 #[cfg(test)]

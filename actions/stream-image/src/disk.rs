@@ -1,22 +1,16 @@
 //! The disk: both ends zeroed first, what is held back written last.
 
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use common::cause::Cause;
 use common::disk::OpenDisk;
 use common::failure::{Because, Failure};
-use tracing::{debug, warn};
+use tracing::debug;
 
-use crate::buffer::Buffer;
 use crate::figures::grouped;
 use crate::plan::{END_BYTES, Layout, Plan};
-use crate::stages::{Counters, Ended, Stage};
 
 /// Zeros the first and the last MiB, so that nothing older boots, and flushes them.
 ///
@@ -32,7 +26,7 @@ pub(crate) fn zero_ends(disk: &OpenDisk) -> Result<(), Failure> {
 }
 
 /// Flushes everything down to the disk's medium.
-fn flush(file: &File, doing: &'static str) -> Result<(), Failure> {
+pub(crate) fn flush(file: &File, doing: &'static str) -> Result<(), Failure> {
     file.sync_all().context(doing).because(Cause::DiskIo)
 }
 
@@ -40,71 +34,6 @@ fn write_at(file: &File, bytes: &[u8], offset_bytes: u64, doing: &str) -> Result
     file.write_all_at(bytes, offset_bytes)
         .with_context(|| format!("{doing}: writing {} bytes at byte {}", bytes.len(), grouped(offset_bytes)))
         .because(Cause::DiskIo)
-}
-
-/// Where the image goes, past the page cache where the disk takes that.
-pub(crate) struct Sink {
-    direct: Option<File>,
-    buffered: File,
-    refused: AtomicBool,
-}
-
-impl Sink {
-    /// # Errors
-    /// [`Cause::DiskIo`]
-    pub(crate) fn new(disk: &OpenDisk) -> Result<Self, Failure> {
-        let direct = disk.direct().inspect_err(|error| warn!("writing through the page cache: {error}")).ok();
-        let buffered = disk.file.try_clone().context("opening the disk once more").because(Cause::DiskIo)?;
-        Ok(Self { direct, buffered, refused: AtomicBool::new(false) })
-    }
-
-    fn write(&self, bytes: &[u8], offset_bytes: u64) -> io::Result<()> {
-        if let Some(direct) = self.direct.as_ref().filter(|_| !self.refused.load(Ordering::Relaxed)) {
-            match direct.write_all_at(bytes, offset_bytes) {
-                // The disk wants another alignment than all that are known.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                    if !self.refused.swap(true, Ordering::Relaxed) {
-                        warn!("the disk takes no direct writes ({error}); writing through the page cache");
-                    }
-                }
-                result => return result,
-            }
-        }
-        self.buffered.write_all_at(bytes, offset_bytes)
-    }
-
-    /// # Errors
-    /// [`Cause::DiskIo`]: what a device could not write may be said only now.
-    pub(crate) fn flush(&self) -> Result<(), Failure> {
-        flush(&self.buffered, "flushing the image to the disk")
-    }
-}
-
-/// The last stage, several of which write at once, each a buffer at its place.
-pub(crate) struct Write {
-    pub(crate) from: Arc<Mutex<Receiver<Buffer>>>,
-    pub(crate) sink: Arc<Sink>,
-    pub(crate) pool: Sender<Buffer>,
-    pub(crate) counters: Arc<Counters>,
-}
-
-impl Stage for Write {
-    fn run(&mut self) -> Result<(), Ended> {
-        loop {
-            let next = self.from.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(buffer) = next else { return Ok(()) };
-            let bytes = buffer.filled();
-            self.sink
-                .write(bytes, buffer.offset_bytes)
-                .with_context(|| {
-                    format!("writing {} bytes at byte {}", bytes.len(), grouped(buffer.offset_bytes))
-                })
-                .because(Cause::DiskIo)?;
-            self.counters.written_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            // The decoder may be done, and need no more buffers.
-            let _ = self.pool.send(buffer);
-        }
-    }
 }
 
 /// What is held back of an image until all of it is verified: both ends of the disk, as they will be.

@@ -2,6 +2,7 @@
 
 mod client;
 mod fault;
+mod part;
 mod request;
 mod retry;
 mod stage;

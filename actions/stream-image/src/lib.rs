@@ -16,10 +16,12 @@ mod options;
 mod plan;
 mod progress;
 mod running;
+mod sink;
 mod stages;
 mod stream;
+mod zeros;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::cause::Cause;
@@ -78,6 +80,7 @@ fn stream(
     if image_digest.is_none() && raw_digest.is_none() {
         info!("neither IMG_DIGEST nor RAW_DIGEST is set: only what the format itself checks is verified");
     }
+    let backoff = Arc::new(Mutex::new(Backoff::new(options.retry_for)));
     let job = Job {
         system,
         disk,
@@ -89,12 +92,11 @@ fn stream(
         stall_timeout: options.http.stall_timeout,
         progress_interval: options.progress_interval,
         allow_unknown_content: options.allow_unknown_content,
+        decode_threads: options.decode_threads,
+        backoff: Arc::clone(&backoff),
     };
-    retried(options, || {
-        let result = job.stream(state);
-        // Once something was written, only what goes on where it broke off could help, and that is not there yet.
-        result.map_err(|fault| Fault { transient: fault.transient && *state == State::Untouched, ..fault })
-    })
+    // From zero, where the stream itself could not go on: nothing boots before all of it is verified.
+    retried(&backoff, || job.stream(state))
 }
 
 /// The digest that is given, or listed in the file that is given.
@@ -109,7 +111,8 @@ fn resolve(
         Some(DigestSource::Given(digest)) => return Ok(Some(digest.clone())),
         Some(DigestSource::File(url)) => url,
     };
-    let text = retried(options, || in_background(|| fetch::text(&source, url)))
+    let backoff = Mutex::new(Backoff::new(options.retry_for));
+    let text = retried(&backoff, || in_background(|| fetch::text(&source, url)))
         .map_err(|failure| failure.context("fetching the file with the image's digest"))?;
     let digest = digest_file::find(&text, names).map_err(|why| {
         Failure::new(
@@ -127,19 +130,15 @@ fn decoded_name(name: &str) -> &str {
     SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
 }
 
-/// Tries again what may succeed then, with growing pauses, for as long as the options say.
-fn retried<T>(options: &Options, mut attempt: impl FnMut() -> Result<T, Fault>) -> Result<T, Failure> {
-    let mut backoff = Backoff::new(options.retry_for);
+/// Tries again what may succeed then, with growing pauses, for as long as `backoff` gives some.
+fn retried<T>(backoff: &Mutex<Backoff>, mut attempt: impl FnMut() -> Result<T, Fault>) -> Result<T, Failure> {
     loop {
         let fault = match attempt() {
             Ok(value) => return Ok(value),
             Err(fault) => fault,
         };
-        let pause = if fault.transient { backoff.pause(fault.retry_after) } else { None };
-        let Some(pause) = pause else {
-            let cause = fault.failure.cause;
-            return Err(Failure::new(cause, format_args!("{}{}", fault.failure, backoff.summary())));
-        };
+        let paused = backoff.lock().unwrap_or_else(PoisonError::into_inner).pause(fault);
+        let (pause, fault) = paused.map_err(|fault| fault.failure)?;
         warn!("{}; trying again in {:.1} s", fault.failure, pause.as_secs_f64());
         let end = Instant::now() + pause;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
@@ -187,6 +186,8 @@ fn advice(cause: Cause) -> &'static str {
         Cause::ServerUnreachable => {
             "look at the image server, the network and the proxy, then run the workflow again"
         }
+        Cause::HttpRange => "run the workflow again, or use a server that can send parts of the image",
+        Cause::ImageChanged => "run the workflow again once the image is published",
         Cause::ServerStalled | Cause::ImageTruncated => "run the workflow again, or look at the image server",
         Cause::HttpStatus | Cause::HttpRedirect | Cause::ImageContent => {
             "look at IMG_URL and the image server"

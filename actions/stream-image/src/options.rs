@@ -1,6 +1,8 @@
 //! What the action was asked to do.
 
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use common::cause::Cause;
@@ -11,6 +13,9 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 
 use crate::digest::Digest;
+
+/// More decoders than this are never ahead of a disk or a network, and each has buffers of its own.
+const MOST_DECODE_THREADS: usize = 16;
 
 /// The action's variables, read and checked.
 pub(crate) struct Options {
@@ -24,6 +29,8 @@ pub(crate) struct Options {
     /// `None`: no progress lines.
     pub(crate) progress_interval: Option<Duration>,
     pub(crate) allow_unknown_content: bool,
+    /// Decoders at once, at least one.
+    pub(crate) decode_threads: usize,
 }
 
 /// How servers are reached.
@@ -87,6 +94,7 @@ impl Options {
                 .transpose()?,
             progress_interval: (!progress_interval.is_zero()).then_some(progress_interval),
             allow_unknown_content: values.boolean(&ALLOW_UNKNOWN_CONTENT)?,
+            decode_threads: decode_threads(values)?,
             http: HttpOptions {
                 stall_timeout,
                 ca_cert,
@@ -97,6 +105,18 @@ impl Options {
             image,
         })
     }
+}
+
+/// As many decoders as are asked for, or as the container has cores: those it may run on, and those its share of time
+/// is worth.
+fn decode_threads(values: &Values) -> Result<usize, Failure> {
+    let Some(value) = values.given(&DECODE_THREADS) else {
+        return Ok(thread::available_parallelism().map_or(1, NonZero::get).min(MOST_DECODE_THREADS));
+    };
+    let threads = value.trim().parse().ok().filter(|threads| (1..=MOST_DECODE_THREADS).contains(threads));
+    threads.ok_or_else(|| {
+        Failure::configuration(&DECODE_THREADS, value, format!("a number from 1 to {MOST_DECODE_THREADS}"))
+    })
 }
 
 /// An address. A value that is none is repeated only where it can hold no secret.

@@ -9,7 +9,7 @@ use common::cause::Cause;
 use common::failure::Failure;
 use common::stop;
 
-use crate::buffer::{BUFFER_BYTES, Buffer};
+use crate::buffer::BUFFER_BYTES;
 use crate::digest::Digest;
 use crate::fetch::{Fault, Opened};
 use crate::plan::head_bytes;
@@ -23,7 +23,6 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) struct Running {
     pub(crate) opened: Receiver<Opened>,
     pub(crate) decoded: Receiver<Decoded>,
-    pub(crate) pool: Sender<Buffer>,
     /// Of the stages that end where the image is placed.
     pub(crate) faults: Receiver<Fault>,
     /// Of those that write.
@@ -65,8 +64,6 @@ impl Running {
                 Decoded::Begin { raw: is_raw } => raw = is_raw,
                 Decoded::Data(buffer) => {
                     head.extend_from_slice(buffer.filled());
-                    // The decoder may be done, and need no more buffers.
-                    let _ = self.pool.send(buffer);
                     wanted = head_bytes(&head, logical_block_size);
                 }
                 Decoded::End => {
@@ -103,17 +100,23 @@ impl Running {
         }
     }
 
-    pub(crate) fn join(&mut self, thread: JoinHandle<()>) -> Result<(), Fault> {
-        while !thread.is_finished() {
-            self.check()?;
-            std::thread::sleep(Duration::from_millis(1));
+    /// Waits for threads that end by themselves.
+    ///
+    /// # Errors
+    /// When the action is to stop.
+    pub(crate) fn join(threads: Vec<JoinHandle<()>>) -> Result<(), Failure> {
+        for thread in threads {
+            while !thread.is_finished() {
+                stop::check()?;
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
-        self.check()
+        Ok(())
     }
 
     /// Whether the disk failed, or the action is to stop. What went wrong before the disk is seen where it is in the
     /// stream, when its channel closes: the same fault then ends the same way, whichever stage is ahead.
-    fn check(&self) -> Result<(), Fault> {
+    pub(crate) fn check(&self) -> Result<(), Fault> {
         stop::check()?;
         self.write_faults.try_recv().map_or(Ok(()), Err)
     }

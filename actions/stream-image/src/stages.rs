@@ -9,9 +9,11 @@
 //! Each waits where the next is slower, so that memory does not grow with the image. A stage that fails says so before
 //! its channels close; those after it see a channel that closed without an end, and end quietly.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use bytes::Bytes;
 use common::cause::Cause;
@@ -49,6 +51,22 @@ pub(crate) struct Counters {
     pub(crate) fetched_bytes: AtomicU64,
     /// Bytes of the image that are written.
     pub(crate) written_bytes: AtomicU64,
+    /// Bytes of these that the disk zeroed by itself.
+    pub(crate) zeroed_bytes: AtomicU64,
+    /// How long nothing came from the network while there was room for it.
+    pub(crate) waiting_nanos: AtomicU64,
+    /// How long the digest of the object was made.
+    pub(crate) hashing_nanos: AtomicU64,
+    /// How long that of the decoded image was.
+    pub(crate) hashing_raw_nanos: AtomicU64,
+    /// How long the disk was at work, for all writers together.
+    pub(crate) writing_nanos: AtomicU64,
+}
+
+/// Counts the time since then.
+pub(crate) fn busy_since(started: Instant, nanos: &AtomicU64) {
+    let elapsed = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    nanos.fetch_add(elapsed, Ordering::Relaxed);
 }
 
 /// How a stage ends before its work is done.
@@ -106,6 +124,7 @@ pub(crate) struct HashFeed {
     pub(crate) hasher: Option<Hasher>,
     /// Gets the digest once the object is complete.
     pub(crate) digest: Sender<Digest>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Stage for HashFeed {
@@ -113,7 +132,11 @@ impl Stage for HashFeed {
         let mut hasher = self.hasher.take().ok_or(Ended::Quietly)?;
         loop {
             match self.from.recv().map_err(|_| Ended::Quietly)? {
-                Feed::Data(bytes) => hasher.update(&bytes),
+                Feed::Data(bytes) => {
+                    let started = Instant::now();
+                    hasher.update(&bytes);
+                    busy_since(started, &self.counters.hashing_nanos);
+                }
                 Feed::End => return self.digest.send(hasher.finish()).map_err(|_| Ended::Quietly),
             }
         }
@@ -126,6 +149,7 @@ pub(crate) struct HashDecoded {
     pub(crate) to: SyncSender<Decoded>,
     pub(crate) hasher: Option<Hasher>,
     pub(crate) digest: Sender<Digest>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Stage for HashDecoded {
@@ -135,7 +159,9 @@ impl Stage for HashDecoded {
             match self.from.recv().map_err(|_| Ended::Quietly)? {
                 begin @ Decoded::Begin { .. } => self.to.send(begin).map_err(|_| Ended::Quietly)?,
                 Decoded::Data(buffer) => {
+                    let started = Instant::now();
                     hasher.update(buffer.filled());
+                    busy_since(started, &self.counters.hashing_raw_nanos);
                     self.to.send(Decoded::Data(buffer)).map_err(|_| Ended::Quietly)?;
                 }
                 Decoded::End => {

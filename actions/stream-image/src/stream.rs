@@ -14,21 +14,17 @@ use reqwest::{Client, Url};
 use tracing::{debug, info, warn};
 
 use crate::buffer::Buffer;
-use crate::decode::Decode;
+use crate::decode::{BUFFERS, Decode};
 use crate::digest::{Digest, Hasher};
-use crate::disk::{HeldBack, Sink, Write, forget_cache, zero_ends};
-use crate::fetch::{Fault, Fetch, Opened};
+use crate::disk::{HeldBack, forget_cache, zero_ends};
+use crate::fetch::{Backoff, Fault, Fetch, Opened};
 use crate::figures::{grouped, rate, size};
 use crate::options::Credentials;
 use crate::plan::{Layout, Plan, Target, check_length, plan};
 use crate::progress::Progress;
 use crate::running::Running;
+use crate::sink::{Sink, WRITERS, Write, flush_image};
 use crate::stages::{Counters, Decoded, FEED_DEPTH, HashDecoded, HashFeed, spawn};
-
-/// Decoded pieces that may be under way between the decoder and the disk.
-const BUFFERS: usize = 8;
-/// Writes at once: one that the disk works on, one that waits for it.
-const WRITERS: usize = 2;
 
 /// What is streamed, where from, and how it is verified.
 pub(crate) struct Job<'a> {
@@ -42,6 +38,10 @@ pub(crate) struct Job<'a> {
     pub(crate) stall_timeout: Duration,
     pub(crate) progress_interval: Option<Duration>,
     pub(crate) allow_unknown_content: bool,
+    /// Decoders at once.
+    pub(crate) decode_threads: usize,
+    /// Says how long a fault of the network is borne with.
+    pub(crate) backoff: Arc<Mutex<Backoff>>,
 }
 
 /// What the disk is, as far as a failure leaves it.
@@ -61,9 +61,17 @@ impl Job<'_> {
     /// # Errors
     /// Any of the action's causes, and whether another try is worth it.
     pub(crate) fn stream(&self, state: &mut State) -> Result<String, Fault> {
-        let started = Instant::now();
         let mut running = self.start()?;
         let opened = running.opened()?;
+        self.write(&mut running, opened, state).map_err(|fault| {
+            // An end that is not told from a broken connection may have been one.
+            let broken_off = fault.failure.cause == Cause::ImageTruncated && !opened.end_is_told;
+            Fault { transient: fault.transient || broken_off, ..fault }
+        })
+    }
+
+    fn write(&self, running: &mut Running, opened: Opened, state: &mut State) -> Result<String, Fault> {
+        let started = Instant::now();
         let length = opened
             .length_bytes
             .map_or("of unknown length".into(), |length| format!("of {} bytes", grouped(length)));
@@ -86,14 +94,15 @@ impl Job<'_> {
         zero_ends(self.disk)?;
         *state = State::Begun;
         self.forget_partitions();
-        let sink = Arc::new(Sink::new(self.disk)?);
+        let mut length_bytes = begun.head.len() as u64;
         let mut held = HeldBack::new(begun.head, &plan, target.size_bytes);
-        let length_bytes =
-            self.middle(&mut running, &sink, &plan, &target, &mut held, opened, begun.complete)?;
+        if !begun.complete {
+            length_bytes = self.middle(running, &plan, &target, &mut held, opened)?;
+        }
 
         check_length(&plan, &target, length_bytes)?;
-        let verified = self.verify(&mut running)?;
-        sink.flush()?;
+        let verified = self.verify(running)?;
+        flush_image(self.disk, &running.counters)?;
         stop::check()?;
 
         held.fit(&plan);
@@ -116,11 +125,6 @@ impl Job<'_> {
         let (opened_to, opened) = channel();
         let (image_digest_to, image_digest) = channel();
         let (raw_digest_to, raw_digest) = channel();
-        let (pool, empty) = channel();
-        for _ in 0..BUFFERS {
-            // The receiver is right here.
-            let _ = pool.send(Buffer::new());
-        }
 
         let (feed, from) = sync_channel(FEED_DEPTH);
         let mut to = vec![feed];
@@ -128,15 +132,18 @@ impl Job<'_> {
             let (feed, from) = sync_channel(FEED_DEPTH);
             to.push(feed);
             let hasher = Some(Hasher::new(digest.algorithm));
-            spawn("hash", HashFeed { from, hasher, digest: image_digest_to }, faults_to.clone())?;
+            let hash = HashFeed { from, hasher, digest: image_digest_to, counters: Arc::clone(&counters) };
+            spawn("hash", hash, faults_to.clone())?;
         }
         let (decoded_to, mut decoded) = sync_channel(BUFFERS);
-        spawn("decode", Decode::new(from, empty, decoded_to), faults_to.clone())?;
+        spawn("decode", Decode::new(from, decoded_to, self.decode_threads), faults_to.clone())?;
         if let Some(digest) = &self.raw_digest {
             let (to, hashed) = sync_channel(BUFFERS);
             let from = std::mem::replace(&mut decoded, hashed);
             let hasher = Some(Hasher::new(digest.algorithm));
-            spawn("hash-raw", HashDecoded { from, to, hasher, digest: raw_digest_to }, faults_to.clone())?;
+            let counters = Arc::clone(&counters);
+            let hash = HashDecoded { from, to, hasher, digest: raw_digest_to, counters };
+            spawn("hash-raw", hash, faults_to.clone())?;
         }
         let fetch = Fetch {
             client: self.client.clone(),
@@ -144,6 +151,7 @@ impl Job<'_> {
             url: self.image.clone(),
             stall_timeout: self.stall_timeout,
             counters: Arc::clone(&counters),
+            backoff: Arc::clone(&self.backoff),
             opened: opened_to,
             to,
         };
@@ -152,7 +160,6 @@ impl Job<'_> {
         Ok(Running {
             opened,
             decoded,
-            pool,
             faults,
             write_faults,
             write_faults_to,
@@ -164,61 +171,22 @@ impl Job<'_> {
     }
 
     /// Writes what lies between the two ends, and gives the image's length.
-    #[allow(clippy::too_many_arguments, reason = "each is another part of the same pass")]
     fn middle(
         &self,
         running: &mut Running,
-        sink: &Arc<Sink>,
         plan: &Plan,
         target: &Target,
         held: &mut HeldBack,
         opened: Opened,
-        complete: bool,
     ) -> Result<u64, Fault> {
-        let mut length_bytes = held.head.len() as u64;
-        if complete {
-            return Ok(length_bytes);
-        }
-        let (to, writers) = self.writers(running, sink)?;
-        loop {
-            let decoded = running.decoded(|running| {
-                running.progress.tick(&running.counters, opened.length_bytes, plan.expected_bytes());
-            })?;
-            let Decoded::Data(mut buffer) = decoded else { break };
-            let start = buffer.offset_bytes;
-            length_bytes = start + buffer.filled().len() as u64;
-            if length_bytes > target.size_bytes {
-                return Err(Failure::new(
-                    Cause::DiskTooSmall,
-                    format_args!(
-                        "the image goes on after byte {}, where {} ends",
-                        grouped(target.size_bytes),
-                        target.name
-                    ),
-                )
-                .into());
-            }
-            if length_bytes > plan.tail_start_bytes {
-                // Part of it belongs to the disk's end, and is held back.
-                let kept = plan.tail_start_bytes.saturating_sub(start) as usize;
-                let at = start.saturating_sub(plan.tail_start_bytes) as usize;
-                let bytes = &buffer.filled()[kept..];
-                held.tail[at..at + bytes.len()].copy_from_slice(bytes);
-                buffer.truncate(kept);
-            }
-            buffer.pad(target.logical_block_size);
-            if buffer.filled().is_empty() {
-                // The decoder may be done, and need no more buffers.
-                let _ = running.pool.send(buffer);
-            } else if to.send(buffer).is_err() {
-                return Err(running.write_reason());
-            }
-        }
+        let sink = Arc::new(Sink::new(self.disk)?);
+        let (to, writers) = self.writers(running, &sink)?;
+        let length_bytes = hand_out(running, &to, plan, target, held, opened);
         drop(to);
-        for writer in writers {
-            running.join(writer)?;
-        }
-        Ok(length_bytes)
+        // Also after a fault: what is still being written must not get among what another try writes.
+        Running::join(writers)?;
+        running.check()?;
+        length_bytes
     }
 
     fn writers(
@@ -232,7 +200,6 @@ impl Job<'_> {
             let write = Write {
                 from: Arc::clone(&from),
                 sink: Arc::clone(sink),
-                pool: running.pool.clone(),
                 counters: Arc::clone(&running.counters),
             };
             spawn("write", write, running.write_faults_to.clone())
@@ -280,6 +247,49 @@ impl Job<'_> {
         match table.because(Cause::PartitionTable)? {
             Some(table) => settle(disk, self.system, &table),
             None => Ok(()),
+        }
+    }
+}
+
+/// Gives the decoded image to the writers, but for what is held back, and gives its length.
+fn hand_out(
+    running: &mut Running,
+    to: &Sender<Buffer>,
+    plan: &Plan,
+    target: &Target,
+    held: &mut HeldBack,
+    opened: Opened,
+) -> Result<u64, Fault> {
+    let mut length_bytes = held.head.len() as u64;
+    loop {
+        let decoded = running.decoded(|running| {
+            running.progress.tick(&running.counters, opened.length_bytes, plan.expected_bytes());
+        })?;
+        let Decoded::Data(mut buffer) = decoded else { return Ok(length_bytes) };
+        let start = buffer.offset_bytes;
+        length_bytes = start + buffer.filled().len() as u64;
+        if length_bytes > target.size_bytes {
+            return Err(Failure::new(
+                Cause::DiskTooSmall,
+                format_args!(
+                    "the image goes on after byte {}, where {} ends",
+                    grouped(target.size_bytes),
+                    target.name
+                ),
+            )
+            .into());
+        }
+        if length_bytes > plan.tail_start_bytes {
+            // Part of it belongs to the disk's end, and is held back.
+            let kept = plan.tail_start_bytes.saturating_sub(start) as usize;
+            let at = start.saturating_sub(plan.tail_start_bytes) as usize;
+            let bytes = &buffer.filled()[kept..];
+            held.tail[at..at + bytes.len()].copy_from_slice(bytes);
+            buffer.truncate(kept);
+        }
+        buffer.pad(target.logical_block_size);
+        if !buffer.filled().is_empty() && to.send(buffer).is_err() {
+            return Err(running.write_reason());
         }
     }
 }

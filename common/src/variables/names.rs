@@ -102,6 +102,11 @@ pub const ALLOW_UNKNOWN_CONTENT: Variable = with_default(
     "false",
     "`true`: write also what begins with no partition table and no filesystem, as an error page would",
 );
+/// How many decoders work at once.
+pub const DECODE_THREADS: Variable = text(
+    "DECODE_THREADS",
+    "Decoders at once, 1 to 16, for what was packed in parts: bgzip, zstd of several frames, xz of several blocks; default: the cores that the container may use",
+);
 /// How long the server may be silent.
 pub const STALL_TIMEOUT_SECONDS: Variable =
     with_default("STALL_TIMEOUT_SECONDS", Kind::Seconds, "60", "No byte for so long is a fault");

@@ -5,8 +5,8 @@ use flate2::{Decompress as Gzip, FlushDecompress, Status};
 use liblzma::stream::{Action, Error as XzError, MtStreamBuilder, Status as XzStatus, Stream as Xz};
 use zstd::stream::raw::{DParameter, Decoder as Zstd, Operation};
 
+use super::broken::Damage;
 use super::format::Format;
-use super::{Damage, Step};
 
 /// What zstd's command line allows with `--long=27`, and no more: the window is memory.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
@@ -16,6 +16,15 @@ const XZ_THREADED_BYTES: u64 = 192 << 20;
 const XZ_LARGEST_BYTES: u64 = 256 << 20;
 /// The largest window that a gzip member can have, and its header says nothing about it.
 const GZIP_WINDOW_BITS: u8 = 15;
+
+/// What a decoder did with what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) consumed: usize,
+    pub(super) produced: usize,
+    /// The member, frame or stream is complete.
+    pub(super) ended: bool,
+}
 
 /// A decoder for one member.
 pub(super) enum Codec {
@@ -27,9 +36,11 @@ pub(super) enum Codec {
 }
 
 impl Codec {
+    /// With so many threads, where the decoder itself can use several.
+    ///
     /// # Errors
     /// When a decoder cannot be had, for lack of memory.
-    pub(super) fn new(format: Format) -> Result<Self, Damage> {
+    pub(super) fn new(format: Format, threads: usize) -> Result<Self, Damage> {
         let unsupported = |error: &dyn std::fmt::Display| Damage::Unsupported(error.to_string());
         Ok(match format {
             Format::Gzip => Self::Gzip(Gzip::new_gzip(GZIP_WINDOW_BITS)),
@@ -41,10 +52,8 @@ impl Codec {
                 Self::Zstd(Box::new(decoder))
             }
             Format::Xz => {
-                let threads =
-                    std::thread::available_parallelism().map_or(1, |count| count.get().min(16) as u32);
                 let decoder = MtStreamBuilder::new()
-                    .threads(threads)
+                    .threads(u32::try_from(threads).unwrap_or(u32::MAX))
                     .memlimit_threading(XZ_THREADED_BYTES)
                     .memlimit_stop(XZ_LARGEST_BYTES)
                     .decoder();

@@ -4,7 +4,8 @@ use std::sync::mpsc::Receiver;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::stages::{Ended, Feed};
+use super::Stop;
+use crate::stages::Feed;
 
 /// Bytes to decode.
 pub(super) struct Input {
@@ -15,12 +16,13 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn new(from: Receiver<Feed>) -> Self {
-        Self { from, piece: Bytes::new(), complete: false, consumed_bytes: 0 }
+    /// What arrives begins at this byte of the object.
+    pub(super) fn new(from: Receiver<Feed>, start_bytes: u64) -> Self {
+        Self { from, piece: Bytes::new(), complete: false, consumed_bytes: start_bytes }
     }
 
-    /// What is there, at least one byte; empty at the end of the object.
-    pub(super) fn chunk(&mut self) -> Result<&[u8], Ended> {
+    /// What is there, at least one byte; empty at the end.
+    pub(super) fn chunk(&mut self) -> Result<&[u8], Stop> {
         while self.piece.is_empty() && !self.complete {
             self.receive()?;
         }
@@ -28,7 +30,7 @@ impl Input {
     }
 
     /// The next bytes, at least `length` of them unless the object ends before.
-    pub(super) fn peek(&mut self, length: usize) -> Result<&[u8], Ended> {
+    pub(super) fn peek(&mut self, length: usize) -> Result<&[u8], Stop> {
         while self.piece.len() < length && !self.complete {
             self.receive()?;
         }
@@ -41,12 +43,19 @@ impl Input {
         self.consumed_bytes += bytes as u64;
     }
 
+    /// Hands on bytes that are there.
+    pub(super) fn take(&mut self, bytes: usize) -> Bytes {
+        self.consumed_bytes += bytes as u64;
+        self.piece.split_to(bytes)
+    }
+
+    /// The byte of the object that comes next.
     pub(super) fn consumed_bytes(&self) -> u64 {
         self.consumed_bytes
     }
 
-    fn receive(&mut self) -> Result<(), Ended> {
-        match self.from.recv().map_err(|_| Ended::Quietly)? {
+    fn receive(&mut self) -> Result<(), Stop> {
+        match self.from.recv().map_err(|_| Stop::Quietly)? {
             Feed::Data(bytes) if self.piece.is_empty() => self.piece = bytes,
             Feed::Data(bytes) => {
                 // Only while looking at the first bytes of a member that two pieces share.

@@ -12,7 +12,7 @@ use rustls::CertificateError;
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) failure: Failure,
-    /// Another try may succeed, as long as nothing was written.
+    /// Another try may succeed.
     pub(crate) transient: bool,
     /// The server asked for this pause.
     pub(crate) retry_after: Option<Duration>,
@@ -28,6 +28,11 @@ impl From<Failure> for Fault {
 impl Fault {
     pub(crate) fn transient(cause: Cause, message: impl std::fmt::Display) -> Self {
         Self { failure: Failure::new(cause, message), transient: true, retry_after: None }
+    }
+
+    /// The object ended at this place, before its end.
+    pub(super) fn broken_off(place: &str, why: &str) -> Self {
+        Self::transient(Cause::ImageTruncated, format_args!("the image ended at {place}: {why}"))
     }
 }
 

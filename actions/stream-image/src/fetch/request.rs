@@ -1,10 +1,12 @@
 //! One object: asking for it, and following where the server points.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use common::cause::Cause;
 use common::failure::Failure;
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE, RETRY_AFTER,
+};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use tracing::debug;
 
@@ -34,12 +36,32 @@ impl Source<'_> {
     /// [`Cause::ServerUnreachable`], [`Cause::ServerStalled`], the causes of TLS, [`Cause::HttpRedirect`],
     /// [`Cause::HttpStatus`].
     pub(crate) async fn get(&self, url: &Url) -> Result<Response, Fault> {
+        self.follow(url, None).await
+    }
+
+    /// The answer to a GET for all from this byte on, if the object is still the one with this ETag or Last-Modified. It
+    /// may be 200, 206 or 416, and only its reader can tell whether it is right.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(super) async fn get_from(
+        &self,
+        url: &Url,
+        start_bytes: u64,
+        validator: &HeaderValue,
+    ) -> Result<Response, Fault> {
+        self.follow(url, Some((start_bytes, validator))).await
+    }
+
+    async fn follow(&self, url: &Url, part: Option<(u64, &HeaderValue)>) -> Result<Response, Fault> {
         let mut url = url.clone();
         let mut seen = vec![url.clone()];
         loop {
-            let response = self.ask(&url).await?;
+            let response = self.ask(&url, part).await?;
             debug!("GET {}: {}", shown(&url), response.status());
-            if response.status() == StatusCode::OK {
+            let of_a_part = [StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE];
+            if response.status() == StatusCode::OK || part.is_some() && of_a_part.contains(&response.status())
+            {
                 return Ok(response);
             }
             let Some(next) = redirect(&url, &response)? else { return Err(refused(&url, &response)) };
@@ -54,10 +76,16 @@ impl Source<'_> {
         }
     }
 
-    async fn ask(&self, url: &Url) -> Result<Response, Fault> {
+    async fn ask(&self, url: &Url, part: Option<(u64, &HeaderValue)>) -> Result<Response, Fault> {
         let doing = format!("asking for {}", shown(url));
         // The bytes as they are stored: a digest is of them, and a range too.
         let request = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        let request = match part {
+            Some((start_bytes, validator)) => {
+                request.header(RANGE, format!("bytes={start_bytes}-")).header(IF_RANGE, validator)
+            }
+            None => request,
+        };
         let request = if may_have_credentials(self.image, url) { self.authorized(request) } else { request };
         match tokio::time::timeout(self.stall_timeout, request.send()).await {
             Ok(Ok(response)) => Ok(response),
@@ -125,14 +153,32 @@ fn refused(url: &Url, response: &Response) -> Fault {
         format_args!("{} answered {status} instead of 200 OK{advice}", shown(url)),
     );
     let transient = matches!(status.as_u16(), 408 | 429 | 500..=599);
-    let retry_after =
-        response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    Fault { failure, transient, retry_after: retry_after.map(Duration::from_secs) }
+    Fault { failure, transient, retry_after: retry_after(response.headers(), SystemTime::now()) }
+}
+
+/// How long the server asks to wait: seconds, or a date (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let until = || httpdate::parse_http_date(value).ok()?.duration_since(now).ok();
+    value.parse().ok().map(Duration::from_secs).or_else(until)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_may_ask_for_a_pause() {
+        let now = httpdate::parse_http_date("Mon, 23 Nov 2026 12:00:00 GMT").unwrap();
+        let asked = |value: &'static str| {
+            let headers = [(RETRY_AFTER, HeaderValue::from_static(value))].into_iter().collect();
+            retry_after(&headers, now).map(|pause| pause.as_secs())
+        };
+        assert_eq!(asked("7"), Some(7));
+        assert_eq!(asked("Mon, 23 Nov 2026 12:01:00 GMT"), Some(60));
+        assert_eq!(asked("Mon, 23 Nov 2026 11:00:00 GMT"), None);
+        assert_eq!(asked("soon"), None);
+    }
 
     #[test]
     fn credentials_go_to_their_own_server_alone() {

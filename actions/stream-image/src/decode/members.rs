@@ -1,0 +1,90 @@
+//! Decoding one after another: members (gzip), frames (zstd) or streams (xz, bzip2), of which a file is one or more.
+
+use super::Stop;
+use super::broken::{Broken, Damage, Why};
+use super::codecs::{Codec, Step};
+use super::format::{Format, LONGEST_MAGIC};
+use super::input::Input;
+use super::output::Output;
+
+/// The members of a part of the object, or of all of it.
+pub(super) struct Members<'a> {
+    pub(super) format: Format,
+    /// For formats whose decoder has threads of its own.
+    pub(super) threads: usize,
+    pub(super) input: Input,
+    pub(super) output: Output<'a>,
+    /// Members of the object before these.
+    pub(super) members_before: u64,
+}
+
+impl Members<'_> {
+    /// Decodes them all.
+    pub(super) fn decode(&mut self) -> Result<(), Stop> {
+        loop {
+            self.member()?;
+            self.members_before += 1;
+            if !self.another()? {
+                return self.output.flush();
+            }
+        }
+    }
+
+    fn member(&mut self) -> Result<(), Stop> {
+        let mut codec =
+            Codec::new(self.format, self.threads).map_err(|damage| self.broken(Why::Damaged(damage)))?;
+        loop {
+            let input = self.input.chunk()?;
+            let at_end = input.is_empty();
+            let step = codec.step(input, self.output.space(), at_end);
+            let Step { consumed, produced, ended } =
+                step.map_err(|damage| self.broken(Why::Damaged(damage)))?;
+            self.input.consume(consumed);
+            self.output.advance(produced)?;
+            if ended {
+                return Ok(());
+            }
+            if at_end && produced == 0 {
+                return Err(self.broken(Why::Truncated { members_before: self.members_before }));
+            }
+            if !at_end && consumed == 0 && produced == 0 {
+                let damage = Damage::Corrupt("the decoder makes no progress".into());
+                return Err(self.broken(Why::Damaged(damage)));
+            }
+        }
+    }
+
+    /// Whether another member follows, past padding where the format allows some.
+    fn another(&mut self) -> Result<bool, Stop> {
+        let mut zeros = 0u64;
+        if self.format.may_be_padded() {
+            loop {
+                let chunk = self.input.chunk()?;
+                let count = chunk.iter().take_while(|byte| **byte == 0).count();
+                let all = count == chunk.len();
+                self.input.consume(count);
+                zeros += count as u64;
+                if count == 0 || !all {
+                    break;
+                }
+            }
+        }
+        let next = self.input.peek(LONGEST_MAGIC)?;
+        let begins_another = self.format.begins(next) && (zeros == 0 || self.format == Format::Xz);
+        // xz(1): stream padding comes in multiples of four bytes.
+        let padded_rightly = self.format != Format::Xz || zeros.is_multiple_of(4);
+        match next.is_empty() {
+            true if padded_rightly => Ok(false),
+            false if padded_rightly && begins_another => Ok(true),
+            _ => Err(self.broken(Why::Trailing)),
+        }
+    }
+
+    fn broken(&self, why: Why) -> Stop {
+        Stop::Broken(Broken {
+            why,
+            object_bytes: self.input.consumed_bytes(),
+            image_bytes: self.output.produced_bytes(),
+        })
+    }
+}
