@@ -170,3 +170,6 @@ impl Walker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
