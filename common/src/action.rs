@@ -37,16 +37,13 @@ pub fn main(spec: &'static ActionSpec, run: fn(&Values) -> Result<String, Failur
         stop::install(report)?;
         run(&values)
     });
-    let code = match &result {
-        Ok(done) => {
-            info!(elapsed_secs = elapsed_secs(start), "{done}");
-            0
-        }
+    log::last(|| match &result {
+        Ok(done) => info!(elapsed_secs = elapsed_secs(start), "{done}"),
         Err(failure) => {
             error!(cause = failure.cause.word(), elapsed_secs = elapsed_secs(start), "{failure}");
-            failure.cause.exit_code()
         }
-    };
+    });
+    let code = result.as_ref().map_or_else(|failure| failure.cause.exit_code(), |_| 0);
     std::thread::sleep(LAST_LINE_PAUSE);
     // Ends threads that still wait for the network or a disk: whatever they do, the result is said.
     std::process::exit(code.into())
@@ -57,7 +54,7 @@ fn elapsed_secs(start: Instant) -> f64 {
 }
 
 fn report(failure: &Failure) {
-    error!(cause = failure.cause.word(), "{failure}");
+    log::last(|| error!(cause = failure.cause.word(), "{failure}"));
     std::thread::sleep(LAST_LINE_PAUSE);
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -30,6 +31,17 @@ pub fn init(action: &'static str, format: Format, level: Level) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
+/// The last line was said.
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Says the last line: what other threads say after it, while they are ending, is not for anybody.
+pub fn last(say: impl FnOnce()) {
+    // The lock is this thread's own: `say` takes it once more, and no other line gets between.
+    let _lock = std::io::stdout().lock();
+    say();
+    ENDED.store(true, Ordering::SeqCst);
+}
+
 struct Lines {
     action: &'static str,
     format: Format,
@@ -51,8 +63,11 @@ impl<S: Subscriber> Layer<S> for Lines {
             Format::Json => json_line(self.action, *metadata.level(), &now(), fields),
             Format::Text => text_line(self.action, *metadata.level(), fields),
         };
-        // Nobody can be told that stdout is gone, and the work goes on without it.
-        let _ = std::io::stdout().lock().write_all(line.as_bytes());
+        let mut output = std::io::stdout().lock();
+        if !ENDED.load(Ordering::SeqCst) {
+            // Nobody can be told that stdout is gone, and the work goes on without it.
+            let _ = output.write_all(line.as_bytes());
+        }
     }
 }
 
