@@ -47,6 +47,9 @@ pub enum FitError {
     /// The first copy's entries would lie outside the space before the partitions.
     #[error("there is no room for {0} blocks of entries before the first partition")]
     NoRoom(u64),
+    /// A partition lies where the first copy is written.
+    #[error("partition {0} lies where the partition table is")]
+    Occupied(u32),
 }
 
 /// The smallest disk in bytes that takes the GPT and its partitions.
@@ -87,6 +90,13 @@ pub fn fit(copy: &GptCopy, boot_record: &[u8], size_bytes: u64) -> Result<Fitted
         _ if boot_space_is_reserved(header, array_blocks) => header.first_usable_lba() - array_blocks,
         _ => 2,
     };
+    // The header and the entries; no tool makes such a partition, and writing here would damage it.
+    let occupied = copy.table().partitions.into_iter().find(|each| {
+        each.first_lba < 2 || (each.first_lba < entries_lba + array_blocks && entries_lba <= each.last_lba)
+    });
+    if let Some(partition) = occupied {
+        return Err(FitError::Occupied(partition.number));
+    }
     let backup_lba = blocks - 1;
     let backup_entries_lba = backup_lba - array_blocks;
     let last_usable_lba = backup_entries_lba - 1;

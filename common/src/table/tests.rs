@@ -352,6 +352,24 @@ fn a_stale_backup_that_would_lie_in_a_partition_is_no_backup() {
 }
 
 #[test]
+fn a_gpt_is_not_written_over_a_partition() {
+    let fit_with = |partitions: &[(u32, u64, u64)]| {
+        let image = gpt_disk(128, 128, partitions);
+        let primary = gpt::read_primary(&image[..], BLOCKS, 512).unwrap().unwrap();
+        let backup = gpt::read_backup(&image[..], BLOCKS, 512).unwrap().unwrap();
+        let error = relocate::fit(&primary, &image, 3 << 20).err();
+        assert_eq!(error, relocate::fit(&backup, &image, 3 << 20).err());
+        error
+    };
+    // Behind the header are 32 blocks of entries, which no partition of a right GPT begins before the end of.
+    for first_lba in [1, 2, 33] {
+        let error = fit_with(&[(3, 100, 200), (7, first_lba, 40)]);
+        assert_eq!(error, Some(relocate::FitError::Occupied(7)), "{first_lba}");
+    }
+    assert_eq!(fit_with(&[(7, 34, 40)]), None);
+}
+
+#[test]
 fn traces_keep_what_the_kernel_shows_of_a_table_that_is_wrong() {
     let mut disk = vec![0; 1 << 20];
     // It reaches beyond the disk, which was larger once.
