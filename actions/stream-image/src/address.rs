@@ -10,12 +10,9 @@ pub(crate) fn shown(url: &Url) -> String {
         text += &format!(":{port}");
     }
     text += url.path();
-    let keys: Vec<String> = url.query_pairs().map(|(key, _)| format!("{key}=…")).collect();
-    // A query without any `=` can be a token itself.
-    match url.query() {
-        Some(query) if query.contains('=') => text += &format!("?{}", keys.join("&")),
-        Some(_) => text += "?…",
-        None => {}
+    if let Some(query) = url.query() {
+        let pairs: Vec<String> = query.split('&').map(shown_pair).collect();
+        text += &format!("?{}", pairs.join("&"));
     }
     const LONGEST: usize = 160;
     if text.chars().count() > LONGEST {
@@ -24,6 +21,15 @@ pub(crate) fn shown(url: &Url) -> String {
         text = format!("{head}…{}", tail.into_iter().rev().collect::<String>());
     }
     text
+}
+
+/// The key alone, as it stands there: decoded it could be more than a line. Without a value, it can be a token itself; the
+/// padding behind base64 is none.
+fn shown_pair(pair: &str) -> String {
+    match pair.split_once('=') {
+        Some((key, value)) if value.bytes().any(|byte| byte != b'=') => format!("{key}=…"),
+        _ => "…".into(),
+    }
 }
 
 /// The name of the file that a URL speaks of: its last segment, decoded.
@@ -42,6 +48,10 @@ mod tests {
             ("https://user:hunter2@h.example:8443/a/b.raw.gz", "https://h.example:8443/a/b.raw.gz"),
             ("https://h/b?X-Amz-Signature=hunter2&e=hunter2#hunter2", "https://h/b?X-Amz-Signature=…&e=…"),
             ("http://[fd00::1]:80/b?hunter2", "http://[fd00::1]/b?…"),
+            ("http://h/b?v=1&hunter2", "http://h/b?v=…&…"),
+            ("http://h/b?hunter2==", "http://h/b?…"),
+            ("http://h/b?hunter2=&v=1&=hunter2", "http://h/b?…&v=…&=…"),
+            ("http://h/b?a%0ab=hunter2", "http://h/b?a%0ab=…"),
         ] {
             let text = shown(&Url::parse(url).unwrap());
             assert_eq!(text, expected);
