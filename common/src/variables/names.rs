@@ -75,11 +75,15 @@ pub const RETRY_ENABLED: Variable = with_default(
     "RETRY_ENABLED",
     Kind::Bool,
     "true",
-    "Try again when the image cannot be reached, as long as nothing was written",
+    "Try again when a connection fails or the server is busy: the image is gone on with where it broke off, or begun again",
 );
 /// For how long a fetch is tried again.
-pub const RETRY_DURATION_MINUTES: Variable =
-    with_default("RETRY_DURATION_MINUTES", Kind::Minutes, "10", "For how long it is tried again");
+pub const RETRY_DURATION_MINUTES: Variable = with_default(
+    "RETRY_DURATION_MINUTES",
+    Kind::Minutes,
+    "10",
+    "For how long it is tried again without any progress",
+);
 /// How often progress is logged.
 pub const PROGRESS_INTERVAL_SECONDS: Variable = with_default(
     "PROGRESS_INTERVAL_SECONDS",

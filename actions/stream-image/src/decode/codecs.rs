@@ -7,9 +7,8 @@ use zstd::stream::raw::{DParameter, Decoder as Zstd, Operation};
 
 use super::broken::Damage;
 use super::format::Format;
+use super::window::{LARGEST_WINDOW_BYTES, ZSTD_WINDOW_LOG_MAX};
 
-/// What zstd's command line allows with `--long=27`, and no more: the window is memory.
-const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// Above this, blocks are decoded one at a time.
 const XZ_THREADED_BYTES: u64 = 192 << 20;
 /// A dictionary of 1.5 GiB, the format's largest, is more than a machine that boots from memory can spare.
@@ -127,7 +126,7 @@ fn zstd_damage(error: &str) -> Damage {
     if error.contains("too much memory") {
         return Damage::Unsupported(format!(
             "its window is larger than {} MiB; pack it with --long={ZSTD_WINDOW_LOG_MAX} or less",
-            (1u64 << ZSTD_WINDOW_LOG_MAX) >> 20
+            LARGEST_WINDOW_BYTES >> 20
         ));
     }
     if error.contains("Dictionary") {

@@ -1,11 +1,16 @@
 //! Decoding one after another: members (gzip), frames (zstd) or streams (xz, bzip2), of which a file is one or more.
 
+use tracing::warn;
+
 use super::Stop;
 use super::broken::{Broken, Damage, Why};
 use super::codecs::{Codec, Step};
 use super::format::{Format, LONGEST_MAGIC};
 use super::input::Input;
 use super::output::Output;
+use super::walk::WALK_BYTES;
+use super::window::{LARGEST_WINDOW_BYTES, window_bytes};
+use crate::figures::size;
 
 /// The members of a part of the object, or of all of it.
 pub(super) struct Members<'a> {
@@ -16,6 +21,8 @@ pub(super) struct Members<'a> {
     pub(super) output: Output<'a>,
     /// Members of the object before these.
     pub(super) members_before: u64,
+    /// The largest window that had a word, or is worth none.
+    pub(super) told_window_bytes: u64,
 }
 
 impl Members<'_> {
@@ -31,6 +38,7 @@ impl Members<'_> {
     }
 
     fn member(&mut self) -> Result<(), Stop> {
+        self.tell_of_window()?;
         let mut codec =
             Codec::new(self.format, self.threads).map_err(|damage| self.broken(Why::Damaged(damage)))?;
         loop {
@@ -52,6 +60,19 @@ impl Members<'_> {
                 return Err(self.broken(Why::Damaged(damage)));
             }
         }
+    }
+
+    /// A large window is no fault, but memory that somebody may miss. One beyond the limit is refused by the decoder.
+    fn tell_of_window(&mut self) -> Result<(), Stop> {
+        let window_bytes = window_bytes(self.format, self.input.peek(WALK_BYTES)?);
+        if (self.told_window_bytes + 1..=LARGEST_WINDOW_BYTES).contains(&window_bytes) {
+            self.told_window_bytes = window_bytes;
+            warn!(
+                "the image was packed with a window of {}: decoding takes as much memory",
+                size(window_bytes)
+            );
+        }
+        Ok(())
     }
 
     /// Whether another member follows, past padding where the format allows some.

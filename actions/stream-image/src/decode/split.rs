@@ -11,6 +11,7 @@ use super::input::Input;
 use super::members::Members;
 use super::output::{Output, Piece};
 use super::walk::{WALK_BYTES, Walked, Walker};
+use super::window::{USUAL_WINDOW_BYTES, window_bytes};
 use crate::buffer::{ALIGNMENT, Pool};
 use crate::stages::Feed;
 
@@ -35,7 +36,9 @@ impl Part {
     pub(super) fn decode(self, format: Format, threads: usize, pool: &mut Pool) {
         let Self { input, to, members_before } = self;
         let output = Output::new(pool, &to);
-        let end = match (Members { format, threads, input, output, members_before }).decode() {
+        let told_window_bytes = USUAL_WINDOW_BYTES;
+        let mut members = Members { format, threads, input, output, members_before, told_window_bytes };
+        let end = match members.decode() {
             Ok(()) => Piece::End,
             Err(Stop::Broken(broken)) => Piece::Broken(broken),
             Err(Stop::Quietly) => return,
@@ -88,7 +91,7 @@ impl Splitter {
         let mut members = 0;
         let mut feeding = self.begin(&input, members)?;
         loop {
-            let Some(walker) = Walker::begin(self.format, input.peek(WALK_BYTES)?) else {
+            let Some(walker) = walker(self.format, input.peek(WALK_BYTES)?) else {
                 // The end, or something that is for a decoder to judge.
                 return rest(input, &feeding);
             };
@@ -114,6 +117,13 @@ impl Splitter {
         self.parts.send(part).map_err(|_| Stop::Quietly)?;
         Ok(Feeding { feed, decoded_bytes: 0 })
     }
+}
+
+/// What finds the end of the member that begins so, where that is possible and the next one may be decoded beside it.
+pub(super) fn walker(format: Format, head: &[u8]) -> Option<Walker> {
+    // Several large windows would be several times their memory.
+    let beside_others = window_bytes(format, head) <= USUAL_WINDOW_BYTES;
+    if beside_others { Walker::begin(format, head) } else { None }
 }
 
 /// Hands on one member, and gives to how much it decodes at most; `None` where its end cannot be told.
