@@ -21,6 +21,10 @@ DEPS_TEST := docker.io podman fdisk parted xfsprogs btrfs-progs mdadm cryptsetup
 
 DENY := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
+FUZZ := target/tools/bin/cargo-fuzz
+FUZZ_VERSION := 0.13.2
+FUZZ_TARGETS := $(notdir $(wildcard tests/fuzz/corpus/*))
+FUZZ_SECONDS = $(or $(SECONDS),60)
 
 ##@ For everybody
 .PHONY: help
@@ -58,6 +62,14 @@ check: deps-build $(DENY) ## Format, lints, licences and sources, and whether th
 	$(DENY) --log-level error check bans licenses sources
 	cargo run --quiet --locked -p common --bin action-pages -- --check
 	cd tests/tinkerbell && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./...
+
+# cargo-fuzz replaces the flags of .cargo/config.toml, so nothing is static here: no sanitizer works with that. The address
+# sanitizer, which needs RUSTC_BOOTSTRAP, sees the decoders' unsafe Rust and, of their C, what it allocates and frees.
+.PHONY: fuzz
+fuzz: deps-build $(FUZZ) ## Look for input that breaks a parser: make fuzz [SECONDS=60] [FUZZ_TARGETS="gpt mbr"]
+	for name in $(FUZZ_TARGETS); do mkdir -p target/fuzz/corpus/$$name && RUSTC_BOOTSTRAP=1 $(FUZZ) fuzz run \
+		--fuzz-dir tests/fuzz --target-dir target/fuzz --no-cfg-fuzzing $$name target/fuzz/corpus/$$name \
+		tests/fuzz/corpus/$$name -- -max_total_time=$(FUZZ_SECONDS) -timeout=20 -malloc_limit_mb=320; done
 
 .PHONY: docs
 docs: deps-build ## Make the generated parts of the actions' pages anew
@@ -99,3 +111,7 @@ toolchains:
 $(DENY): | toolchains
 	@echo "deps: cargo-deny $(DENY_VERSION) is missing; installing it into target/tools by cargo"
 	cargo install --quiet --locked --root target/tools --version $(DENY_VERSION) cargo-deny
+
+$(FUZZ): | toolchains
+	@echo "deps: cargo-fuzz $(FUZZ_VERSION) is missing; installing it into target/tools by cargo"
+	cargo install --quiet --locked --root target/tools --version $(FUZZ_VERSION) cargo-fuzz

@@ -11,6 +11,8 @@
 mod broken;
 mod codecs;
 mod format;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod input;
 mod members;
 mod merge;

@@ -10,6 +10,8 @@ mod text;
 
 pub(crate) use client::client;
 pub(crate) use fault::Fault;
+#[cfg(feature = "fuzzing")]
+pub(crate) use part::fuzzing;
 pub(crate) use request::Source;
 pub(crate) use retry::Backoff;
 pub(crate) use stage::{Fetch, Opened};

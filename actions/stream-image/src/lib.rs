@@ -12,6 +12,9 @@ mod digest_file;
 mod disk;
 mod fetch;
 mod figures;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod options;
 mod plan;
 mod progress;

@@ -113,6 +113,32 @@ impl ContentRange {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing {
+    //! What the fuzz targets reach of this module.
+
+    use super::*;
+
+    /// First byte, last byte, and the object's bytes where they are known.
+    pub fn content_range(text: &str) -> Option<(u64, u64, Option<u64>)> {
+        ContentRange::parse(text).map(|range| (range.first_byte, range.last_byte, range.total_bytes))
+    }
+
+    /// Whether an object of this length is gone on with at this byte, with an answer that has these headers; gives its
+    /// length as it is known then.
+    pub fn continued(
+        length_bytes: Option<u64>,
+        etag: &HeaderValue,
+        start_bytes: u64,
+        status: StatusCode,
+        answer: &HeaderMap,
+    ) -> Option<Option<u64>> {
+        let first = HeaderMap::from_iter([(ETAG, etag.clone())]);
+        let mut object = Object::of(length_bytes, &first);
+        object.continued(start_bytes, status, answer).ok().map(|()| object.length_bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
