@@ -19,6 +19,7 @@ mod merge;
 mod output;
 mod split;
 mod walk;
+mod window;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, channel};
@@ -35,7 +36,7 @@ use format::{Format, LONGEST_MAGIC};
 use input::Input;
 use merge::Merge;
 use split::{Part, Splitter, work};
-use walk::{WALK_BYTES, Walker};
+use walk::WALK_BYTES;
 
 /// Decoded pieces that may be under way between the decoders and the disk.
 pub(crate) const BUFFERS: usize = 8;
@@ -71,7 +72,7 @@ impl Stage for Decode {
         let mut input = self.input.take().ok_or(Ended::Quietly)?;
         let head = input.peek(WALK_BYTES.max(LONGEST_MAGIC)).map_err(|_| Ended::Quietly)?;
         let format = Format::of(head);
-        let splits = self.threads > 1 && Walker::begin(format, head).is_some();
+        let splits = self.threads > 1 && split::walker(format, head).is_some();
         self.to.send(Decoded::Begin { raw: format == Format::Raw }).map_err(|_| Ended::Quietly)?;
         info!(format = format.name(), "the image comes {}", format.description());
         let (order, parts_in_order) = channel();
