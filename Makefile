@@ -18,6 +18,8 @@ DEPS_DEMO := qemu-system-x86 qemu-utils ovmf mmdebstrap containerd runc skopeo d
 	dosfstools mtools gdisk e2fsprogs zstd util-linux openssh-client lvm2 curl
 # To run all suites: what makes old disks, and the runtimes that must take the images.
 DEPS_TEST := docker.io podman fdisk parted xfsprogs btrfs-progs mdadm cryptsetup-bin xz-utils bzip2 pigz iproute2
+# To measure: a server, and whom stream-image is compared with.
+DEPS_BENCH := nginx-light curl time gzip isal tabix zstd xz-utils bzip2 mmdebstrap gdisk dosfstools mtools e2fsprogs util-linux
 
 DENY := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
@@ -25,6 +27,8 @@ FUZZ := target/tools/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
 FUZZ_TARGETS := $(notdir $(wildcard tests/fuzz/corpus/*))
 FUZZ_SECONDS = $(or $(SECONDS),60)
+BMAP := target/tools/bin/bmap-rs
+BMAP_VERSION := 0.2.3
 
 ##@ For everybody
 .PHONY: help
@@ -63,6 +67,12 @@ check: deps-build $(DENY) ## Format, lints, licences and sources, and whether th
 	cargo run --quiet --locked -p common --bin action-pages -- --check
 	cd tests/tinkerbell && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./...
 
+.PHONY: bench
+bench: deps-bench $(BMAP) ## How fast stream-image is: make bench [RUNS=5] [ONLY=gz,gz-pipe] [SAVE=1: as the reference in tests/bench]
+	cargo build --release --locked -p stream-image
+	cargo build --release --locked -p nibs-tests --bin bench
+	RUNS=$(RUNS) ONLY=$(ONLY) SAVE=$(SAVE) $(BIN)/bench
+
 # cargo-fuzz replaces the flags of .cargo/config.toml, so nothing is static here: no sanitizer works with that. The address
 # sanitizer, which needs RUSTC_BOOTSTRAP, sees the decoders' unsafe Rust and, of their C, what it allocates and frees.
 .PHONY: fuzz
@@ -99,11 +109,13 @@ tinkerbell: ## The real tink-agent and the server of the suites
 deps: toolchains ## Install all Debian packages that are missing
 	@tests/deps.sh $(DEPS_BUILD) $(DEPS_DEMO) $(DEPS_TEST)
 
-.PHONY: deps-build deps-demo toolchains
+.PHONY: deps-build deps-demo deps-bench toolchains
 deps-build: toolchains
 	@tests/deps.sh $(DEPS_BUILD)
 deps-demo: toolchains
 	@tests/deps.sh $(DEPS_BUILD) $(DEPS_DEMO)
+deps-bench: toolchains
+	@tests/deps.sh $(DEPS_BUILD) $(DEPS_BENCH)
 toolchains:
 	@for tool in cargo cargo-clippy cargo-fmt go; do command -v $$tool > /dev/null || { \
 		echo "deps: $$tool is missing; install Rust (https://rustup.rs, stable) and Go (https://go.dev/dl, 1.26)" >&2; exit 1; }; done
@@ -115,3 +127,7 @@ $(DENY): | toolchains
 $(FUZZ): | toolchains
 	@echo "deps: cargo-fuzz $(FUZZ_VERSION) is missing; installing it into target/tools by cargo"
 	cargo install --quiet --locked --root target/tools --version $(FUZZ_VERSION) cargo-fuzz
+
+$(BMAP): | toolchains
+	@echo "deps: bmap-rs $(BMAP_VERSION) is missing; installing it into target/tools by cargo"
+	cargo install --quiet --locked --root target/tools --version $(BMAP_VERSION) bmap-rs

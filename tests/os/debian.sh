@@ -1,11 +1,15 @@
 #!/bin/bash
 # Makes a Debian 12 disk image as a cloud's would be: from the host's apt sources, with mmdebstrap.
 #
-#   debian.sh [--gz] [OUT]     OUT/debian-12.raw, debian-12.raw.zst, with --gz also debian-12.raw.gz; each with its
-#                              .sha256 beside it, as sha256sum writes them
+#   debian.sh [OPTION...] [OUT]    OUT/debian-12.raw and debian-12.raw.zst, each with its .sha256 beside it, as sha256sum
+#                                  writes them
+#     --gz                         also debian-12.raw.gz
+#     --raw                        debian-12.raw alone
+#     --size MIB                   of the disk; 1536 unless it is given
+#     --with PACKAGE,...           further packages
 #
-# OUT is target/os of this checkout unless it is given. 1.5 GiB for disks of 512-byte logical blocks: GPT with a BIOS
-# boot partition, an EFI system partition and an ext4 root that comes last. It boots by BIOS and by UEFI, has a serial
+# OUT is target/os of this checkout unless it is given. For disks of 512-byte logical blocks: GPT with a BIOS boot
+# partition, an EFI system partition and an ext4 root that comes last. It boots by BIOS and by UEFI, has a serial
 # console on ttyS0, and no identity: machine-id, host keys, users and addresses come from cloud-init (NoCloud, from
 # /var/lib/cloud/seed/nocloud or a disk). Without a seed cloud-init stays off and nobody can log in.
 #
@@ -17,11 +21,20 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/made-from.sh"
 . "$here/debian-apt.sh"
 
-gz=0
-if [ "${1:-}" = --gz ]; then
-    gz=1
+gz=0 zst=1 size_mib=1536 further=()
+while [[ ${1:-} = --* ]]; do
+    case $1 in
+    --gz) gz=1 ;;
+    --raw) zst=0 ;;
+    --size) size_mib=$2 && shift ;;
+    --with) IFS=, read -ra further <<<"$2" && shift ;;
+    *)
+        echo "$0: $1 is no option; there are --gz, --raw, --size MIB and --with PACKAGE,..." >&2
+        exit 2
+        ;;
+    esac
     shift
-fi
+done
 out=${1:-$here/../../target/os}
 [ "$(id -u)" = 0 ] || {
     echo "$0: must run as root" >&2
@@ -37,8 +50,8 @@ packages=(
     systemd-sysv systemd-resolved systemd-timesyncd udev dbus login kmod iproute2 e2fsprogs dosfstools
     linux-image-cloud-amd64 initramfs-tools zstd grub-efi-amd64-bin grub-pc-bin grub2-common
     cloud-init cloud-guest-utils netplan.io openssh-server sudo
+    "${further[@]}"
 )
-size_mib=1536
 # Partitions, in MiB from the beginning of the disk: 1 BIOS boot, 2 ESP, 3 root to the last MiB.
 esp_start_mib=2 esp_mib=64 root_start_mib=66 root_end_mib=$((size_mib - 1))
 
@@ -50,11 +63,13 @@ closure=$(closure_of_packages "${packages[@]}")
 }
 digest=$({
     cat "$here/debian.sh" "$here"/debian/*
-    echo "$SOURCES"
+    echo "$SOURCES" "$size_mib"
     echo "$closure"
 } | digest_of_input)
 
 raw=$out/debian-12.raw
+wanted=("$raw" "$raw.sha256")
+[ "$zst" = 0 ] || wanted+=("$raw.zst" "$raw.zst.sha256")
 
 # compress FROM SUFFIX COMMAND...: makes FROM.SUFFIX out of the file FROM, and its digest file.
 compress() {
@@ -72,7 +87,7 @@ write_digest() {
 gz_is_wanted_and_missing() {
     [ "$gz" = 1 ] && { [ ! -s "$raw.gz" ] || [ ! -s "$raw.gz.sha256" ]; }
 }
-if is_made "$raw.made-from" "$digest" "$raw" "$raw.sha256" "$raw.zst" "$raw.zst.sha256"; then
+if is_made "$raw.made-from" "$digest" "${wanted[@]}"; then
     ! gz_is_wanted_and_missing || compress "$raw" gz gzip -6
     exit 0
 fi
@@ -195,11 +210,13 @@ sgdisk --verify "$part" | grep -q 'No problems found' || {
 }
 
 write_digest "$part"
-compress "$part" zst zstd -q -T0 -9
+[ "$zst" = 0 ] || compress "$part" zst zstd -q -T0 -9
 [ "$gz" = 0 ] || compress "$part" gz gzip -6
 
 # All at once, so that whoever serves the older one does so until there is a new one.
 rm -f "$raw".*
 mv "$part" "$part".* "$out/"
 echo "$digest" >"$raw.made-from"
-echo "debian: ${raw##*/}.zst, $(($(stat -c %s "$raw.zst") / 1000000)) MB" >&2
+for file in "$raw"*; do
+    [[ $file = *.sha256 || $file = *.made-from ]] || echo "debian: ${file##*/}, $(($(stat -c %s "$file") / 1000000)) MB" >&2
+done

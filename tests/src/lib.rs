@@ -1,5 +1,6 @@
 //! What the suites stand on: loop devices, servers, container runtimes and virtual machines, each behind a guard.
 
+pub mod bench;
 pub mod binaries;
 pub mod certificates;
 pub mod cycle;
