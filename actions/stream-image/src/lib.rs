@@ -54,7 +54,11 @@ pub fn run(values: &Values) -> Result<String, Failure> {
         );
     }
     let system = System::default();
-    let disk = OpenDisk::exclusive(&system, find_disk(&system, &options.disk)?)?;
+    let found = find_disk(&system, &options.disk).map_err(|failure| match failure.cause {
+        Cause::Configuration => failure.context(common::variables::DEST_DISK.name),
+        _ => failure,
+    })?;
+    let disk = OpenDisk::exclusive(&system, found)?;
     info!("the disk is {}", disk.disk.describe());
     let mut state = State::Untouched;
     let result = stream(&options, &client, &system, &disk, &mut state);
@@ -115,7 +119,7 @@ fn resolve(
         Some(DigestSource::File(url)) => url,
     };
     let backoff = Mutex::new(Backoff::new(options.retry_for));
-    let text = retried(&backoff, || in_background(|| fetch::text(&source, url)))
+    let text = retried(&backoff, || fetch::text(&source, url))
         .map_err(|failure| failure.context("fetching the file with the image's digest"))?;
     let digest = digest_file::find(&text, names).map_err(|why| {
         Failure::new(
@@ -149,18 +153,6 @@ fn retried<T>(backoff: &Mutex<Backoff>, mut attempt: impl FnMut() -> Result<T, F
             std::thread::sleep(left.min(Duration::from_millis(100)));
         }
     }
-}
-
-/// Runs something that waits for the network, and notices meanwhile that the action is to stop.
-fn in_background<T: Send>(work: impl FnOnce() -> Result<T, Fault> + Send) -> Result<T, Fault> {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(work);
-        while !thread.is_finished() {
-            stop::check()?;
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        thread.join().unwrap_or_else(|_| Err(Failure::new(Cause::Internal, "fetching panicked").into()))
-    })
 }
 
 /// A failure as the last line says it: what broke, in what state the disk is, and what to do.
@@ -209,7 +201,9 @@ fn advice(cause: Cause) -> &'static str {
         Cause::DiskTooSmall => "use a smaller image, or a larger disk",
         Cause::BlockSize => "use an image made for this disk's block size",
         Cause::DiskIo => "look at the disk, then run the workflow again",
-        Cause::PartitionsMissing => "run the workflow again",
+        Cause::PartitionsMissing => "see who uses a partition of the disk, then run the workflow again",
+        Cause::Stopped => "give the action a longer timeout if that is what ended it",
+        Cause::Internal => "run the workflow again, and report this line",
         _ => "",
     }
 }

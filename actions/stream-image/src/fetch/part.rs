@@ -27,9 +27,15 @@ impl Validator {
         Some(Self { name, value: value.clone() })
     }
 
-    /// Whether an answer speaks of another object. An answer without the header says nothing.
+    /// Whether an answer speaks of another object. An answer without the header does not say so.
     fn is_denied_by(&self, headers: &HeaderMap) -> bool {
         headers.get(&self.name).is_some_and(|value| *value != self.value)
+    }
+
+    /// Whether an answer with a part lacks the ETag, which it has to repeat where the whole object had one, and need not
+    /// repeat Last-Modified (RFC 9110, 15.3.7). A server that leaves it out may not have looked at If-Range either.
+    fn is_left_out_of(&self, headers: &HeaderMap) -> bool {
+        self.name == ETAG && !headers.contains_key(ETAG)
     }
 }
 
@@ -65,6 +71,9 @@ impl Object {
         }
         if status != StatusCode::PARTIAL_CONTENT {
             return again(Cause::HttpRange, &format_args!("the server answers {status} instead of 206"));
+        }
+        if self.validator.as_ref().is_some_and(|validator| validator.is_left_out_of(headers)) {
+            return again(Cause::HttpRange, &"the server does not say by its ETag that it is still the same");
         }
         let header = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
         let Some(range) = header.and_then(ContentRange::parse) else {
@@ -184,18 +193,21 @@ mod tests {
         };
         let by_tag = object(&[etag.clone(), date]);
         let right = (CONTENT_RANGE, "bytes 5-9/10");
-        assert_eq!(cause(&by_tag, 206, std::slice::from_ref(&right)), None);
+        assert_eq!(cause(&by_tag, 206, std::slice::from_ref(&right)), Some(Cause::HttpRange));
+        let by_date = object(&[(LAST_MODIFIED, "Mon, 01 Jan 2024 00:00:00 GMT")]);
+        assert_eq!(cause(&by_date, 206, std::slice::from_ref(&right)), None);
         assert_eq!(cause(&by_tag, 206, &[right.clone(), etag.clone()]), None);
         assert_eq!(cause(&by_tag, 206, &[right.clone(), (ETAG, "\"b\"")]), Some(Cause::ImageChanged));
-        assert_eq!(cause(&by_tag, 206, &[(CONTENT_RANGE, "bytes 5-10/11")]), Some(Cause::ImageChanged));
-        assert_eq!(cause(&by_tag, 206, &[(CONTENT_RANGE, "bytes 4-9/10")]), Some(Cause::HttpRange));
-        assert_eq!(cause(&by_tag, 206, &[]), Some(Cause::HttpRange));
-        assert_eq!(cause(&by_tag, 200, &[etag]), Some(Cause::HttpRange));
+        let with_tag = |range: &'static str| [(CONTENT_RANGE, range), etag.clone()];
+        assert_eq!(cause(&by_tag, 206, &with_tag("bytes 5-10/11")), Some(Cause::ImageChanged));
+        assert_eq!(cause(&by_tag, 206, &with_tag("bytes 4-9/10")), Some(Cause::HttpRange));
+        assert_eq!(cause(&by_tag, 206, std::slice::from_ref(&etag)), Some(Cause::HttpRange));
+        assert_eq!(cause(&by_tag, 200, std::slice::from_ref(&etag)), Some(Cause::HttpRange));
         assert_eq!(cause(&by_tag, 200, &[(ETAG, "\"b\"")]), Some(Cause::ImageChanged));
         assert_eq!(cause(&by_tag, 416, &[]), Some(Cause::HttpRange));
         // What was chunked has a length from here on.
         let mut chunked = Object { length_bytes: None, ..by_tag };
-        assert!(chunked.continued(5, StatusCode::PARTIAL_CONTENT, &headers(&[right])).is_ok());
+        assert!(chunked.continued(5, StatusCode::PARTIAL_CONTENT, &headers(&[right, etag])).is_ok());
         assert_eq!(chunked.length_bytes, Some(10));
     }
 }

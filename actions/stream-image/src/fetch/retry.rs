@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
+use common::cause::Cause;
 use common::failure::Failure;
 
 use super::fault::Fault;
@@ -17,18 +18,21 @@ pub(crate) struct Backoff {
     since: Instant,
     tries: u32,
     farthest_bytes: u64,
+    /// Why the object could not be gone on with, since the last progress.
+    begun_again: Option<(Cause, String)>,
 }
 
 impl Backoff {
     /// Tries for so long from now on, or from the last progress; not at all for `None`.
     pub(crate) fn new(retry_for: Option<Duration>) -> Self {
-        Self { retry_for, since: Instant::now(), tries: 1, farthest_bytes: 0 }
+        Self { retry_for, since: Instant::now(), tries: 1, farthest_bytes: 0, begun_again: None }
     }
 
     /// So much of the object is there. What was there before, in an earlier try, is no progress.
     pub(crate) fn progress(&mut self, received_bytes: u64) {
         if received_bytes > self.farthest_bytes {
             (self.farthest_bytes, self.since, self.tries) = (received_bytes, Instant::now(), 1);
+            self.begun_again = None;
         }
     }
 
@@ -40,12 +44,13 @@ impl Backoff {
         if !fault.transient {
             return Err(fault);
         }
+        let cause = fault.failure.cause;
+        if matches!(cause, Cause::HttpRange | Cause::ImageChanged) {
+            self.begun_again = Some((cause, fault.failure.to_string()));
+        }
         match self.next(fault.retry_after) {
             Some(pause) => Ok((pause, fault)),
-            None => {
-                let message = format!("{}{}", fault.failure, self.summary());
-                Err(Failure::new(fault.failure.cause, message).into())
-            }
+            None => Err(self.last(&fault.failure).into()),
         }
     }
 
@@ -55,6 +60,17 @@ impl Backoff {
         self.tries += 1;
         // Jitter shortens a pause: the last try is at the very end of the time, not after it.
         (!left.is_zero() && asked.is_none_or(|asked| asked <= left)).then(|| pause.min(left))
+    }
+
+    /// The fault that is one too many. Where it is that of a try from the beginning, the reason for such a try says more.
+    fn last(&mut self, failure: &Failure) -> Failure {
+        let summary = self.summary();
+        match self.begun_again.take() {
+            Some((cause, why)) if cause != failure.cause => {
+                Failure::new(cause, format_args!("{why}; from its beginning, {failure}{summary}"))
+            }
+            _ => Failure::new(failure.cause, format_args!("{failure}{summary}")),
+        }
     }
 
     /// What was tried, in words.
@@ -77,8 +93,6 @@ fn jitter() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use common::cause::Cause;
-
     use super::*;
 
     fn transient() -> Fault {
@@ -110,6 +124,23 @@ mod tests {
         assert_eq!(fault.failure.to_string(), "silent (tried 3 times in 0 s)");
         let fault = Fault { transient: false, ..transient() };
         assert!(Backoff::new(Some(Duration::from_secs(60))).pause(fault).is_err());
+    }
+
+    #[test]
+    fn the_last_fault_says_why_it_was_begun_again() {
+        let mut backoff = Backoff::new(Some(Duration::from_secs(60)));
+        assert!(backoff.pause(Fault::transient(Cause::HttpRange, "no parts")).is_ok());
+        backoff.since = Instant::now() - Duration::from_secs(61);
+        let failure = backoff.pause(transient()).unwrap_err().failure;
+        assert_eq!(failure.cause, Cause::HttpRange);
+        assert_eq!(failure.to_string(), "no parts; from its beginning, silent (tried 2 times in 61 s)");
+        // What came behind it is another matter.
+        assert!(Backoff::new(Some(Duration::from_secs(60))).pause(transient()).is_ok());
+        let mut backoff = Backoff::new(Some(Duration::from_secs(60)));
+        assert!(backoff.pause(Fault::transient(Cause::ImageChanged, "another")).is_ok());
+        backoff.progress(1);
+        backoff.since = Instant::now() - Duration::from_secs(61);
+        assert_eq!(backoff.pause(transient()).unwrap_err().failure.cause, Cause::ServerStalled);
     }
 
     #[test]
