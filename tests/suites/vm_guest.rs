@@ -42,6 +42,7 @@ fn vm_guest_sees_each_disk_as_it_was_given() {
                 event: "write_aio".into(),
                 errno: 5,
                 sector: None,
+                after: 0,
                 once: false,
             })),
     )

@@ -26,6 +26,8 @@ pub struct Fault {
     pub errno: i32,
     /// Only requests that touch this 512-byte sector fail; all of them when it is `None`.
     pub sector: Option<u64>,
+    /// So many of these events pass before it begins.
+    pub after: u32,
     /// Only the first request fails.
     pub once: bool,
 }
@@ -42,6 +44,7 @@ pub struct Disk {
     discard: bool,
     read_only: bool,
     faults: Vec<Fault>,
+    log: Option<PathBuf>,
 }
 
 impl Disk {
@@ -66,6 +69,7 @@ impl Disk {
             discard: true,
             read_only: false,
             faults: Vec::new(),
+            log: None,
         }
     }
 
@@ -105,15 +109,27 @@ impl Disk {
         self
     }
 
+    /// Writes down every write and every flush, in their order, for [`WriteLog`](super::WriteLog).
+    pub fn log_writes(self, log: impl AsRef<Path>) -> Self {
+        Self { log: Some(log.as_ref().to_owned()), ..self }
+    }
+
     /// QEMU's arguments for the disk number `index` of a machine; `ahci_port` is the next free one.
     pub(super) fn arguments(&self, index: usize, ahci_port: &mut u32) -> Vec<String> {
         let discard = if self.discard { "unmap" } else { "ignore" };
         // Nothing here must survive a crash of the host; a flush that shall fail must reach its driver, though.
-        let cache = json!({"direct": false, "no-flush": self.faults.is_empty()});
+        let cache = json!({"direct": false, "no-flush": self.faults.is_empty() && self.log.is_none()});
         let file = json!({
             "driver": "file", "filename": self.file, "discard": discard, "cache": cache, "read-only": self.read_only,
         });
-        let below = if self.faults.is_empty() { file } else { self.blkdebug(file, discard) };
+        let below = match &self.log {
+            Some(log) => json!({
+                "driver": "blklogwrites", "file": file, "log": {"driver": "file", "filename": log}, "discard": discard,
+                "cache": cache,
+            }),
+            None if self.faults.is_empty() => file,
+            None => self.blkdebug(file, discard),
+        };
         let node = json!({
             "driver": self.format, "node-name": format!("disk{index}"), "file": below, "discard": discard,
             "cache": cache, "read-only": self.read_only,
@@ -122,30 +138,44 @@ impl Disk {
     }
 
     fn blkdebug(&self, file: Value, discard: &str) -> Value {
-        let errors: Vec<Value> = self
-            .faults
-            .iter()
-            .map(|fault| {
-                let mut error =
-                    json!({"event": fault.event, "errno": fault.errno, "once": fault.once, "immediately": false});
-                if let Some(sector) = fault.sector {
-                    error["sector"] = json!(sector);
+        // It counts nothing itself, but can be in as many states as there are events to let pass; it begins in 1.
+        let mut steps: Vec<Value> = Vec::new();
+        let mut errors: Vec<Value> = Vec::new();
+        for Fault { event, errno, sector, after, once } in &self.faults {
+            let mut error = json!({"event": event, "errno": errno, "once": once, "immediately": false});
+            if let Some(sector) = sector {
+                error["sector"] = json!(sector);
+            }
+            if *after > 0 {
+                error["state"] = json!(after + 1);
+            }
+            errors.push(error);
+            for state in 1..=*after {
+                let step = json!({"event": event, "state": state, "new_state": state + 1});
+                if !steps.contains(&step) {
+                    steps.push(step);
                 }
-                error
-            })
-            .collect();
-        json!({"driver": "blkdebug", "image": file, "inject-error": errors, "discard": discard})
+            }
+        }
+        let mut node =
+            json!({"driver": "blkdebug", "image": file, "inject-error": errors, "discard": discard});
+        // An empty list is none of its options.
+        if !steps.is_empty() {
+            node["set-state"] = json!(steps);
+        }
+        node
     }
 
     fn device(&self, index: usize, ahci_port: &mut u32) -> String {
+        // A host without space is the guest's to hear of, as of any other fault: QEMU would stop the machine.
         let mut device = match self.bus {
-            Bus::VirtioBlk => format!("virtio-blk-pci,drive=disk{index}"),
+            Bus::VirtioBlk => format!("virtio-blk-pci,drive=disk{index},werror=report"),
             Bus::Nvme => format!("nvme,drive=disk{index}"),
             Bus::Ahci => {
                 *ahci_port += 1;
-                format!("ide-hd,bus=ide.{},drive=disk{index}", *ahci_port - 1)
+                format!("ide-hd,bus=ide.{},drive=disk{index},werror=report", *ahci_port - 1)
             }
-            Bus::VirtioScsi => format!("scsi-hd,bus=scsi.0,drive=disk{index}"),
+            Bus::VirtioScsi => format!("scsi-hd,bus=scsi.0,drive=disk{index},werror=report"),
         };
         // NVMe does not work without one.
         let serial = self.serial.clone().unwrap_or_else(|| format!("DISK{index:04}"));

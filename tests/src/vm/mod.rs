@@ -29,6 +29,7 @@ mod output;
 pub(crate) mod process;
 mod qmp;
 mod ssh;
+mod write_log;
 
 pub use accel::Accel;
 pub use disk::{Bus, Disk, Fault};
@@ -37,3 +38,4 @@ pub use machine::{Exit, Machine, Vm};
 pub use network::Nic;
 pub use output::Output;
 pub use ssh::{SshKey, Target};
+pub use write_log::{Entry, WriteLog};

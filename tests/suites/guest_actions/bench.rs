@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,6 +43,8 @@ two_partitions() {
 pub struct Bench {
     guest: Guest,
     disks: BTreeMap<String, (String, File)>,
+    /// What takes the room that the disk STREAM-THIN needs.
+    ballast: File,
 }
 
 /// The guest: booted for the first test that asks, kept for all, ended with the process.
@@ -56,10 +59,13 @@ pub fn bench() -> &'static Bench {
 impl Bench {
     fn boot() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
+        let thin = Thin::mount(folder.path());
         let mut files = Vec::new();
         let mut vm = Vm::new("guest-actions").memory_mib(1536);
         for (serial, disk) in disks(folder.path()) {
-            files.push((serial, File::open(folder.path().join(serial))?));
+            let file = folder.path().join(serial);
+            let file = if file.exists() { file } else { folder.path().join("thin").join(serial) };
+            files.push((serial, File::open(file)?));
             vm = vm.disk(disk.serial(serial));
         }
         let guest = Guest::boot(vm)?;
@@ -78,7 +84,7 @@ impl Bench {
             disks.insert(serial.to_owned(), (node, file));
         }
         // QEMU and this process have the files open, so that nothing of them outlives both.
-        Ok(Self { guest, disks })
+        Ok(Self { guest, disks, ballast: thin.ballast.try_clone()? })
     }
 
     /// The guest's node of the disk with this serial.
@@ -89,6 +95,11 @@ impl Bench {
     /// How much of the disk's file is allocated on the host: what was discarded is not.
     pub fn allocated_bytes(&self, serial: &str) -> u64 {
         self.disks[serial].1.metadata().expect("a file's metadata").blocks() * 512
+    }
+
+    /// Gives the disk STREAM-THIN the room that it lacks.
+    pub fn make_room(&self) {
+        self.ballast.set_len(0).expect("a shorter file");
     }
 
     /// Runs a script that must succeed, and gives what it printed.
@@ -104,9 +115,20 @@ impl Bench {
     /// Runs an action of the guest with this environment.
     #[track_caller]
     pub fn action(&self, name: &str, environment: &[(&str, &str)]) -> Outcome {
+        self.started_action(name, environment, "")
+    }
+
+    /// As [`action`](Self::action); `meanwhile` is a script that runs beside it.
+    #[track_caller]
+    pub fn started_action(&self, name: &str, environment: &[(&str, &str)], meanwhile: &str) -> Outcome {
         let environment: Vec<String> =
             environment.iter().map(|(name, value)| format!("{name}='{value}'")).collect();
-        let output = match self.guest.run_within(&format!("{} {name}", environment.join(" ")), LIMIT) {
+        let beside = match meanwhile {
+            "" => String::new(),
+            script => format!("(\nset -e\n{script}\n) >/dev/null 2>/tmp/{name}.beside &\n"),
+        };
+        let output = match self.guest.run_within(&format!("{beside}{} {name}", environment.join(" ")), LIMIT)
+        {
             Ok(output) => output,
             Err(error) => panic!("{error:#}"),
         };
@@ -125,6 +147,38 @@ impl Bench {
     }
 }
 
+/// A filesystem with less room than the disk in it seems to have, as a pool of thin disks that is nearly full.
+struct Thin {
+    folder: PathBuf,
+    ballast: File,
+}
+
+impl Thin {
+    fn mount(folder: &Path) -> Self {
+        let folder = folder.join("thin");
+        fs::create_dir(&folder).expect("a folder");
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=72m", "nibs-thin"]).arg(&folder));
+        let mut ballast = File::create(folder.join("ballast")).expect("a file");
+        ballast.write_all(&vec![1; 52 << 20]).expect("room for the ballast");
+        Self { folder, ballast }
+    }
+}
+
+impl Drop for Thin {
+    fn drop(&mut self) {
+        // It stays for those who have its files open.
+        run(Command::new("umount").arg("--lazy").arg(&self.folder));
+    }
+}
+
+/// Puts an older system on a disk before the guest sees it: boot code, and a GPT at both ends.
+fn older_system((serial, disk): (&'static str, Disk), file: &Path) -> (&'static str, Disk) {
+    let mut image = File::options().write(true).open(file).expect("a disk's file");
+    image.write_all(&[0xeb; 440]).expect("boot code");
+    run(Command::new("sgdisk").args(["--clear", "--new=1:1M:-1M"]).arg(file));
+    (serial, disk)
+}
+
 /// Every disk of the suite, with its serial, made in `folder`.
 fn disks(folder: &Path) -> Vec<(&'static str, Disk)> {
     let blank = |serial, mib: u64| {
@@ -136,7 +190,7 @@ fn disks(folder: &Path) -> Vec<(&'static str, Disk)> {
     let blocks = |(serial, disk): (&'static str, Disk), bytes| (serial, disk.logical_block_bytes(bytes));
     // These take a discard and do nothing, so that what is not erased can still be read.
     let ignoring = |(serial, disk): (&'static str, Disk)| (serial, disk.discard(false));
-    let fault = |event: &str, sector| Fault { event: event.into(), errno: 5, sector, once: false };
+    let fault = |event: &str, sector| Fault { event: event.into(), errno: 5, sector, after: 0, once: false };
     let failing = |(serial, disk): (&'static str, Disk), fault| (serial, disk.fault(fault));
     let mut disks = vec![
         ignoring(blank("WIPE-LVM", 128)),
@@ -161,6 +215,25 @@ fn disks(folder: &Path) -> Vec<(&'static str, Disk)> {
         blocks(blank("STREAM-4K", 128), 4096),
         blocks(on(blank("STREAM-4K-OK", 128), Bus::Nvme), 4096),
         blank("STREAM-512", 128),
+        {
+            let sector = Some((20 << 20) / 512);
+            let fault = Fault { event: "write_aio".into(), errno: 5, sector, after: 0, once: true };
+            older_system(failing(blank("STREAM-MIDDLE", 48), fault), &folder.join("STREAM-MIDDLE"))
+        },
+        {
+            // The flushes of six runs: each of the first five fails one step later, and the disk takes all of the last.
+            let disk = [0, 3, 6, 11, 17].into_iter().fold(blank("STREAM-FLUSH", 48), |disk, after| {
+                let event = "flush_to_disk".into();
+                failing(disk, Fault { event, errno: 5, sector: None, after, once: true })
+            });
+            older_system(disk, &folder.join("STREAM-FLUSH"))
+        },
+        {
+            // On SCSI a disk can say that it has no space.
+            let file = folder.join("thin/STREAM-THIN");
+            File::create(&file).and_then(|file| file.set_len(48 << 20)).expect("a sparse file");
+            older_system(("STREAM-THIN", Disk::raw(&file).bus(Bus::VirtioScsi)), &file)
+        },
     ];
     for (serial, logical_block_size) in [("GROW-512", 512), ("GROW-4K", 4096)] {
         let image = InstalledImage { logical_block_size, ..InstalledImage::of(RootFs::Ext4) }.make();

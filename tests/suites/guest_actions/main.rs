@@ -9,4 +9,5 @@ mod faults;
 mod grow;
 mod refusals;
 mod stream;
+mod stream_faults;
 mod wipe;
