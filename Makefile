@@ -17,7 +17,8 @@ DEPS_BUILD := build-essential libblkid-dev libclang-dev ca-certificates
 DEPS_DEMO := qemu-system-x86 qemu-utils ovmf mmdebstrap containerd runc skopeo docker-registry busybox-static cpio kmod \
 	dosfstools mtools gdisk e2fsprogs zstd util-linux openssh-client lvm2 curl
 # To run all suites: what makes old disks, and the runtimes that must take the images.
-DEPS_TEST := docker.io podman fdisk parted xfsprogs btrfs-progs mdadm cryptsetup-bin xz-utils bzip2 pigz iproute2
+DEPS_TEST := docker.io podman fdisk parted xfsprogs btrfs-progs mdadm cryptsetup-bin xz-utils bzip2 pigz iproute2 \
+	tabix tinyproxy
 # To measure: a server, and whom stream-image is compared with.
 DEPS_BENCH := nginx-light curl time gzip isal tabix zstd xz-utils bzip2 mmdebstrap gdisk dosfstools mtools e2fsprogs util-linux
 

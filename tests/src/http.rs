@@ -3,13 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+mod reply;
+
+pub use reply::{Break, Framing, Ranges, Reply, Until};
 
 /// How a request is answered.
 #[derive(Debug, Clone)]
@@ -38,6 +43,8 @@ pub enum Answer {
     Status(u16, Vec<(&'static str, String)>),
     /// The object all the same, with another status.
     FullWithStatus(u16),
+    /// As a server that can send parts does.
+    Reply(Box<Reply>),
 }
 
 /// A request as it arrived.
@@ -51,6 +58,8 @@ pub struct Request {
     pub target: String,
     /// The header lines by lower-case name.
     pub headers: BTreeMap<String, String>,
+    /// What of the object was sent, by an [`Answer::Reply`].
+    pub sent: Range<usize>,
 }
 
 impl Request {
@@ -88,7 +97,15 @@ impl HttpServer {
     /// # Panics
     /// When there is no port to be had.
     pub fn plain() -> Self {
-        Self::start(None)
+        Self::start(IpAddr::from(Ipv4Addr::LOCALHOST), None)
+    }
+
+    /// Serves plain HTTP on this address.
+    ///
+    /// # Panics
+    /// When there is no port to be had.
+    pub fn on(address: IpAddr) -> Self {
+        Self::start(address, None)
     }
 
     /// Serves TLS.
@@ -96,11 +113,11 @@ impl HttpServer {
     /// # Panics
     /// When there is no port to be had.
     pub fn tls(config: Arc<ServerConfig>) -> Self {
-        Self::start(Some(config))
+        Self::start(IpAddr::from(Ipv4Addr::LOCALHOST), Some(config))
     }
 
-    fn start(tls: Option<Arc<ServerConfig>>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port on the loopback");
+    fn start(address: IpAddr, tls: Option<Arc<ServerConfig>>) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("a port on the loopback");
         let address = listener.local_addr().expect("a bound socket has an address");
         let state = Arc::new(State::default());
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -199,7 +216,11 @@ fn converse(state: &State, socket: TcpStream, tls: Option<Arc<ServerConfig>>) ->
                 return Err(error);
             }
         };
-        state.requests.lock().unwrap().push(request.clone());
+        let number = {
+            let mut requests = state.requests.lock().unwrap();
+            requests.push(request.clone());
+            requests.len() - 1
+        };
         if request.method == "CONNECT" {
             return tunnel(&below, &request.target);
         }
@@ -214,7 +235,12 @@ fn converse(state: &State, socket: TcpStream, tls: Option<Arc<ServerConfig>>) ->
                 None => (Answer::Status(404, Vec::new()), Arc::default()),
             }
         };
-        if !answer_to(state, connection.get_mut().as_mut(), &below, &answer, &body)? {
+        let connection = connection.get_mut().as_mut();
+        let again = match &answer {
+            Answer::Reply(reply) => reply.send(state, connection, &below, number, &body)?,
+            other => answer_to(state, connection, &below, other, &body)?,
+        };
+        if !again {
             break;
         }
     }
@@ -258,7 +284,7 @@ fn read_request(connection: &mut impl BufRead) -> io::Result<Option<Request>> {
     // A proxy is asked with a whole URL.
     let without_host = target.split_once("://").map(|(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
     let path = without_host.unwrap_or(&target).split('?').next().unwrap_or_default().to_owned();
-    Ok(Some(Request { method, path, target, headers }))
+    Ok(Some(Request { method, path, target, headers, sent: 0..0 }))
 }
 
 /// Answers, and says whether the connection can be used again.
@@ -324,7 +350,7 @@ fn answer_to(
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
-        Answer::Nothing => return Ok(false),
+        Answer::Nothing | Answer::Reply(_) => return Ok(false),
         Answer::Status(status, headers) => {
             let page =
                 if matches!(status, 204 | 304) { String::new() } else { format!("<html>{status}</html>") };

@@ -3,12 +3,14 @@
 use std::process::Command;
 
 use common::disk::System;
+use nibs_tests::certificates::Authority;
 use nibs_tests::disk_image::{DiskImage, MIB, Packing, Table, pipe};
-use nibs_tests::http::Answer;
+use nibs_tests::http::{Answer, HttpServer};
+use nibs_tests::landed::assert_same;
 use nibs_tests::loop_device::run;
 use nibs_tests::outcome::Outcome;
 
-use super::bench::{Bench, DISK_MIB, IMAGE, assert_same};
+use super::bench::{Bench, DISK_MIB, IMAGE};
 
 fn shown(bench: &Bench) -> Vec<(u32, u64, u64)> {
     let system = System::default();
@@ -61,21 +63,6 @@ fn what_packs_in_many_parts_lands() {
         eprintln!("{what}");
         bench.stream(object, Answer::Full).succeeded();
         bench.assert_landed(image, 512);
-    }
-}
-
-#[test]
-fn a_body_may_come_in_any_frame() {
-    for (answer, packing) in [
-        (Answer::Chunked, Packing::Raw),
-        (Answer::Chunked, Packing::Gzip),
-        (Answer::Unframed, Packing::Raw),
-        (Answer::Unframed, Packing::Zstd),
-        (Answer::Slow(6_000_000), Packing::Zstd),
-    ] {
-        let bench = Bench::default();
-        bench.stream(packing.pack(&IMAGE), answer).succeeded();
-        bench.assert_landed(&IMAGE, 512);
     }
 }
 
@@ -187,4 +174,15 @@ fn progress_is_said_as_often_as_asked() {
     let silent = Outcome::of(bench.action(&url).env("PROGRESS_INTERVAL_SECONDS", "0"));
     silent.succeeded();
     assert!(!silent.lines.iter().any(|line| line["in_bytes"].is_u64()), "{}", silent.text);
+}
+
+#[test]
+fn a_redirect_into_tls_is_followed() {
+    let bench = Bench::default();
+    let authority = Authority::default();
+    let server = HttpServer::tls(authority.server(&["127.0.0.1"]));
+    let there = server.serve("/there", Packing::Xz.pack(&IMAGE), &[Answer::Full]);
+    let url = bench.server.serve("/first", "", &[Answer::Status(307, vec![("Location", there)])]);
+    Outcome::of(bench.action(&url).env("CA_CERT", authority.pem())).succeeded();
+    bench.assert_landed(&IMAGE, 512);
 }

@@ -1,5 +1,6 @@
 //! Credentials: they arrive where they belong, and nowhere else.
 
+use nibs_tests::certificates::Authority;
 use nibs_tests::disk_image::Packing;
 use nibs_tests::http::{Answer, HttpServer};
 use nibs_tests::outcome::Outcome;
@@ -69,49 +70,25 @@ fn no_failure_says_a_secret() {
 }
 
 #[test]
-fn credentials_do_not_follow_a_redirect_to_another_host() {
+fn a_proxy_sees_its_own_credentials_and_not_the_server_s() {
     let bench = Bench::default();
-    let other = HttpServer::plain();
-    let there = other.serve("/image", Packing::Gzip.pack(&IMAGE), &[Answer::Full]);
-    let url = bench.server.serve("/image", "", &[Answer::Status(302, vec![("Location", there)])]);
-    Outcome::of(bench.action(&url).env("HTTP_BEARER_TOKEN", SECRET)).succeeded();
-    assert!(bench.server.requests()[0].header("authorization").is_some());
-    assert_eq!(other.requests()[0].header("authorization"), None);
-
-    // A file of digests elsewhere gets none, either.
-    let sums = other.serve("/sums", "0".repeat(64), &[Answer::Full]);
+    let authority = Authority::default();
+    let server = HttpServer::tls(authority.server(&["127.0.0.1"]));
+    let url = server.serve("/image", Packing::Zstd.pack(&IMAGE), &[Answer::Full]);
+    // The plain server is the proxy.
+    let proxy = bench.server.url("/").replace("http://", "http://user:hunter2-s3cret@");
     let mut action = bench.action(&url);
-    action.env("HTTP_BEARER_TOKEN", SECRET).env("IMG_DIGEST", sums);
-    Outcome::of(&mut action).failed("digest-mismatch");
-    assert!(other.requests().iter().all(|request| request.header("authorization").is_none()));
-}
-
-#[test]
-fn a_proxy_is_used_but_for_the_hosts_without_one() {
-    let bench = Bench::default();
-    let object = Packing::Gzip.pack(&IMAGE);
-    let proxy = HttpServer::plain();
-    // It answers in the place of a host that is nowhere.
-    proxy.serve("/image", object.clone(), &[Answer::Full]);
-    let proxy_url = proxy.url("/").replace("http://", &format!("http://user:{SECRET}@"));
-    for name in ["HTTP_PROXY", "http_proxy"] {
-        let mut action = bench.action("http://images.invalid/image");
-        action.env(name, &proxy_url).env("LOG_LEVEL", "debug");
-        let outcome = Outcome::of(&mut action);
-        outcome.succeeded();
-        assert!(!outcome.text.contains(SECRET), "{}", outcome.text);
-        let request = proxy.requests().pop().unwrap();
-        assert_eq!(request.target, "http://images.invalid/image");
-        assert_eq!(request.header("proxy-authorization"), Some(BASIC));
-    }
-    let seen = proxy.requests().len();
-    let direct = bench.server.serve("/image", object, &[Answer::Full]);
-    for except in ["127.0.0.1", "example.com,127.0.0.0/8", "*"] {
-        Outcome::of(bench.action(&direct).env("HTTP_PROXY", &proxy_url).env("NO_PROXY", except)).succeeded();
-    }
-    assert_eq!(proxy.requests().len(), seen, "asked in spite of NO_PROXY");
-    // Credentials of the proxy that are not right.
-    proxy.serve("/image", "", &[Answer::Status(407, vec![("Proxy-Authenticate", "Basic".into())])]);
-    let outcome = Outcome::of(bench.action("http://images.invalid/image").env("HTTP_PROXY", proxy_url));
-    assert!(outcome.failed("http-status").contains("the proxy asks for credentials"), "{}", outcome.text);
+    action.env("CA_CERT", authority.pem()).env("HTTPS_PROXY", proxy).env("HTTP_BEARER_TOKEN", "t0ken");
+    let outcome = Outcome::of(&mut action);
+    outcome.succeeded();
+    assert!(!outcome.text.contains("hunter2"), "{}", outcome.text);
+    let asked = bench.server.requests().pop().unwrap();
+    assert_eq!(
+        (asked.method.as_str(), asked.target.clone()),
+        ("CONNECT", format!("127.0.0.1:{}", server.port()))
+    );
+    assert!(asked.header("proxy-authorization").is_some());
+    assert_eq!(asked.header("authorization"), None, "the proxy saw the image server's token");
+    assert_eq!(server.requests()[0].header("authorization"), Some("Bearer t0ken"));
+    bench.assert_landed(&IMAGE, 512);
 }
