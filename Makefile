@@ -19,6 +19,8 @@ DEPS_DEMO := qemu-system-x86 qemu-utils ovmf mmdebstrap containerd runc skopeo d
 # To run all suites: what makes old disks, and the runtimes that must take the images.
 DEPS_TEST := docker.io podman fdisk parted xfsprogs btrfs-progs mdadm cryptsetup-bin xz-utils bzip2 pigz iproute2 \
 	tabix tinyproxy
+# To kill stream-image at random: what makes its disks and packs its image.
+DEPS_SOAK := gdisk util-linux gzip tabix zstd xz-utils bzip2
 # To measure: a server, and whom stream-image is compared with.
 DEPS_BENCH := nginx-light curl time gzip isal tabix zstd xz-utils bzip2 mmdebstrap gdisk dosfstools mtools e2fsprogs util-linux
 
@@ -67,6 +69,11 @@ check: deps-build $(DENY) ## Format, lints, licences and sources, and whether th
 	$(DENY) --log-level error check bans licenses sources
 	cargo run --quiet --locked -p common --bin action-pages -- --check
 	cd tests/tinkerbell && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./...
+
+.PHONY: soak
+soak: build ## Kill and cut off stream-image at random, look at what it leaves: make soak [SEED=] [FIRST=0] [ROUNDS=1000]
+	@tests/deps.sh $(DEPS_SOAK)
+	SEED=$(SEED) FIRST=$(FIRST) ROUNDS=$(ROUNDS) cargo run --quiet --locked -p nibs-tests --bin soak
 
 .PHONY: bench
 bench: deps-bench $(BMAP) ## How fast stream-image is: make bench [RUNS=5] [ONLY=gz,gz-pipe] [SAVE=1: as the reference in tests/bench]

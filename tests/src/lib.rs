@@ -16,5 +16,6 @@ pub mod registry;
 pub mod runtime;
 pub mod signal;
 pub mod signatures;
+pub mod soak;
 pub mod tinkerbell;
 pub mod vm;
