@@ -8,6 +8,8 @@
 mod case;
 #[path = "loop_faults/cases/mod.rs"]
 mod cases;
+#[path = "loop_faults/check.rs"]
+mod check;
 #[path = "loop_faults/network.rs"]
 mod network;
 #[path = "loop_faults/objects.rs"]

@@ -2,6 +2,7 @@
 
 mod answers;
 mod connection;
+mod digests;
 mod disks;
 mod network;
 mod objects;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Case> {
         resume::cases(),
         answers::cases(),
         objects::cases(),
+        digests::cases(),
         disks::cases(),
         network::cases(),
         stopping::cases(),
