@@ -196,6 +196,7 @@ impl Report<'_> {
     /// # Errors
     /// When they cannot be written.
     pub fn save(&self, folder: &Path, name: &str) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         for (suffix, text) in [("md", self.text()?), ("json", self.json()?)] {
             let path = folder.join(format!("{name}.{suffix}"));
             fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;

@@ -58,8 +58,9 @@ impl Server {
         let file = folder.path().join("nginx.conf");
         fs::write(&file, configuration)?;
         let log = folder.path().join("stderr.log");
-        let process = Command::new("nginx")
-            .arg("-p")
+        // It goes with this program, too, when that is killed.
+        let process = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "nginx", "-p"])
             .arg(folder.path())
             .arg("-e")
             .arg(folder.path().join("error.log"))
@@ -69,7 +70,7 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log)?)
             .spawn()
-            .context("starting nginx (package nginx-light)")?;
+            .context("starting nginx by setpriv (packages nginx-light, util-linux)")?;
         let mut server = Self { process, port, _folder: folder };
         let began = Instant::now();
         while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
