@@ -50,6 +50,8 @@ impl Default for Case {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
     Plain,
+    /// On 127.0.0.99, which comes behind 127.0.0.1 where a name has both (RFC 6724, rule 9).
+    Second,
     /// On `::1`.
     Ipv6,
     Tls(Certificate),

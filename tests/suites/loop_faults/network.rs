@@ -69,7 +69,7 @@ pub fn free_port() -> u16 {
 }
 
 /// The address that no one answers at, see [`DeadAddress`].
-pub const DEAD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 99);
+pub const DEAD: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// An address and port at which connections are never made: its queue is full, so that the kernel drops what comes.
 pub struct DeadAddress {

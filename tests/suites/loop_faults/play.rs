@@ -69,6 +69,7 @@ impl<'a> Stage<'a> {
     fn set(case: &'a Case, target: &'a Target) -> Self {
         let server = match case.server {
             Server::Plain => HttpServer::plain(),
+            Server::Second => HttpServer::on("127.0.0.99".parse().unwrap()),
             Server::Ipv6 => HttpServer::on("::1".parse().unwrap()),
             Server::Tls(certificate) => HttpServer::tls(match certificate {
                 Certificate::Right => AUTHORITY.server(&["127.0.0.1"]),
