@@ -86,9 +86,9 @@ bench: deps-bench $(BMAP) ## How fast stream-image is: make bench [RUNS=5] [ONLY
 # a decoder holds that was given up, and ends a moment later, is no leak.
 .PHONY: fuzz
 fuzz: deps-build $(FUZZ) ## Look for input that breaks a parser: make fuzz [SECONDS=60] [FUZZ_TARGETS="gpt mbr"]
-	for name in $(FUZZ_TARGETS); do mkdir -p target/fuzz/corpus/$$name && RUSTC_BOOTSTRAP=1 $(FUZZ) fuzz run \
-		--fuzz-dir tests/fuzz --target-dir target/fuzz --no-cfg-fuzzing $$name target/fuzz/corpus/$$name \
-		tests/fuzz/corpus/$$name -- -max_total_time=$(FUZZ_SECONDS) -timeout=20 -malloc_limit_mb=320 -detect_leaks=0; done
+	for name in $(FUZZ_TARGETS); do mkdir -p target/fuzz/corpus/$$name && RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0 \
+		$(FUZZ) fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz --no-cfg-fuzzing $$name target/fuzz/corpus/$$name \
+		tests/fuzz/corpus/$$name -- -max_total_time=$(FUZZ_SECONDS) -timeout=20 -malloc_limit_mb=320; done
 
 .PHONY: docs
 docs: deps-build ## Make the generated parts of the actions' pages anew
