@@ -8,10 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::binaries::command;
+use crate::signal::{self, Signal};
 
 /// Far more than a run takes, on a machine with other work.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -101,8 +101,8 @@ impl Run {
     /// Sends a signal; nothing happens where it has ended.
     pub(super) fn signal(&mut self, signal: Signal) {
         // Not waited for yet, its number is still its own.
-        if let (Ok(None), Some(pid)) = (self.child.try_wait(), Pid::from_raw(self.child.id() as i32)) {
-            let _ = kill_process(pid, signal);
+        if let Ok(None) = self.child.try_wait() {
+            let _ = signal::send(self.child.id(), signal);
         }
     }
 

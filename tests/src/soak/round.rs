@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
+use crate::signal::Signal;
 
 use super::action::{Ended, Run};
 use super::choice::{Cut, Moment, Round, Stop};

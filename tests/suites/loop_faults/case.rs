@@ -1,6 +1,7 @@
 //! What a case is: an object, a server that treats it in a certain way, a disk, and how that has to end.
 
 use nibs_tests::http::{Break, Framing, Ranges};
+use nibs_tests::signal::Signal;
 
 use crate::objects::{Format, Object};
 
@@ -19,7 +20,7 @@ pub struct Case {
     /// Variables of the action. `{server}`, `{ca}` and the like stand for what is known only in the run, see `play`.
     pub env: Vec<(&'static str, String)>,
     pub run: Run,
-    pub signal: Option<(&'static str, When)>,
+    pub signal: Option<(Signal, When)>,
     pub ends: Ends,
     pub asks: Vec<Ask>,
     /// Seconds that it must last, and at most lasts.

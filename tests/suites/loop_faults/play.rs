@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nibs_tests::certificates::{Authority, self_signed_server};
 use nibs_tests::http::{Answer, HttpServer, Reply, Until};
 use nibs_tests::outcome::Outcome;
+use nibs_tests::signal::{self, Signal};
 
 use crate::case::{Case, Certificate, Disk, Ends, Known, Path, Place, Run, Say, Send, Server, When};
 use crate::network::{DEAD, DeadAddress, Proxy, SECRET, free_port};
@@ -247,7 +248,7 @@ impl<'a> Stage<'a> {
     }
 
     fn signal(&self, child: &mut Child) -> Option<Instant> {
-        let (name, when) = self.case.signal?;
+        let (signal, when) = self.case.signal?;
         let started = Instant::now();
         let patience = Duration::from_secs(20);
         let wait_until = |there: &dyn Fn() -> bool| {
@@ -273,7 +274,7 @@ impl<'a> Stage<'a> {
             When::Millis(millis) => std::thread::sleep(Duration::from_millis(millis)),
         }
         let asked = Instant::now();
-        let _ = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
+        let _ = signal::send(child.id(), signal);
         Some(asked)
     }
 }
@@ -307,7 +308,7 @@ fn wait(child: Child, signalled: Option<Instant>) -> Result<Outcome, String> {
     let started = Instant::now();
     while !waiting.is_finished() {
         if started.elapsed() > LONGEST {
-            let _ = Command::new("kill").arg("-KILL").arg(id.to_string()).status();
+            let _ = signal::send(id, Signal::KILL);
             let output = waiting.join().unwrap().unwrap();
             return Err(format!("it does not end:\n{}", String::from_utf8_lossy(&output.stdout)));
         }

@@ -1,6 +1,7 @@
 //! Signals: a stop that is asked for, and one that is not.
 
 use nibs_tests::http::Break;
+use nibs_tests::signal::Signal;
 
 use super::env;
 use crate::case::{Case, Ends, Left, Place, Say, When, failed};
@@ -15,7 +16,7 @@ fn asked() -> Vec<Case> {
     let stalled = |place| vec![Say::until(Break::Stalled, place)];
     let waits = || vec![Say::Status(503, vec![("Retry-After", "20")])];
     for &format in Format::WAYS {
-        for signal in ["TERM", "INT"] {
+        for (named, signal) in [("SIGTERM", Signal::TERM), ("SIGINT", Signal::INT)] {
             for (what, says, when, left) in [
                 ("before an answer", stalled(Place::Header), When::Asked(1), Left::Untouched),
                 ("before the first byte", stalled(Place::Byte(0)), When::Asked(1), Left::Untouched),
@@ -37,7 +38,7 @@ fn asked() -> Vec<Case> {
                 ("at the trailer", stalled(Place::Trailer), When::Writing, Left::NotBootable),
             ] {
                 cases.push(Case {
-                    name: format!("SIG{signal} {what}"),
+                    name: format!("{named} {what}"),
                     format,
                     says,
                     signal: Some((signal, when)),
@@ -58,7 +59,7 @@ fn asked() -> Vec<Case> {
                 says: stalled(Place::Byte(0)),
             }],
             env: env(&[("IMG_DIGEST", "{server}/sums")]),
-            signal: Some(("TERM", When::Asked(1))),
+            signal: Some((Signal::TERM, When::Asked(1))),
             ends: failed("stopped", Left::Untouched, &["run the workflow again"]),
             lasts: Some((0.0, 5.0)),
             ..Case::default()
@@ -87,7 +88,7 @@ fn killed() -> Vec<Case> {
                 name: format!("SIGKILL after {after} ms (seed {SEED}), then again"),
                 format,
                 says: vec![Say::Slow(8_000_000)],
-                signal: Some(("KILL", When::Millis(after))),
+                signal: Some((Signal::KILL, When::Millis(after))),
                 ends: Ends::KilledThenRight,
                 ..Case::default()
             });
