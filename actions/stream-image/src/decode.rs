@@ -8,6 +8,7 @@
 //!             decode ────> merge        where they do not
 //! ```
 
+mod bgzf;
 mod broken;
 mod codecs;
 mod format;
@@ -92,7 +93,7 @@ impl Stage for Decode {
             drop(order);
             let threads = self.threads;
             let part = Part { input, to, members_before: 0 };
-            start("decode", move || part.decode(format, threads, &mut Pool::new(BUFFERS)))?;
+            start("decode", move || part.decode(format, threads, &mut Pool::new(BUFFERS), &mut None))?;
         }
         Merge::new(&self.to).run(format, &parts_in_order)
     }

@@ -5,6 +5,7 @@ use flate2::{Decompress as Gzip, FlushDecompress, Status};
 use liblzma::stream::{Action, Error as XzError, MtStreamBuilder, Status as XzStatus, Stream as Xz};
 use zstd::stream::raw::{DParameter, Decoder as Zstd, Operation};
 
+use super::bgzf::{self, Bgzf};
 use super::broken::Damage;
 use super::format::Format;
 use super::window::{LARGEST_WINDOW_BYTES, ZSTD_WINDOW_LOG_MAX};
@@ -25,9 +26,10 @@ pub(super) struct Step {
     pub(super) ended: bool,
 }
 
-/// A decoder for one member.
+/// A decoder for one member, and with luck for those after it.
 pub(super) enum Codec {
     Gzip(Gzip),
+    Bgzf(Bgzf),
     Zstd(Box<Zstd<'static>>),
     Xz(Xz),
     Bzip2(Bzip2),
@@ -35,13 +37,14 @@ pub(super) enum Codec {
 }
 
 impl Codec {
-    /// With so many threads, where the decoder itself can use several.
+    /// For a member that begins so; with so many threads, where the decoder itself can use several.
     ///
     /// # Errors
     /// When a decoder cannot be had, for lack of memory.
-    pub(super) fn new(format: Format, threads: usize) -> Result<Self, Damage> {
+    pub(super) fn new(format: Format, head: &[u8], threads: usize) -> Result<Self, Damage> {
         let unsupported = |error: &dyn std::fmt::Display| Damage::Unsupported(error.to_string());
         Ok(match format {
+            Format::Gzip if bgzf::begins(head) => Self::Bgzf(Bgzf::new()),
             Format::Gzip => Self::Gzip(Gzip::new_gzip(GZIP_WINDOW_BITS)),
             Format::Zstd => {
                 let mut decoder = Zstd::new().map_err(|error| unsupported(&error))?;
@@ -63,6 +66,16 @@ impl Codec {
         })
     }
 
+    /// Whether a decoder that has come to a member's end takes the next one, which begins so, as well.
+    pub(super) fn goes_on(&self, head: &[u8]) -> bool {
+        match self {
+            Self::Bgzf(_) => bgzf::begins(head),
+            // zstd_decompress: it begins another frame by itself, within the memory that it has.
+            Self::Zstd(_) => true,
+            Self::Gzip(_) | Self::Xz(_) | Self::Bzip2(_) | Self::Raw => false,
+        }
+    }
+
     /// Decodes as much as it can. At the end of the object `input` is empty, and `at_end` says so.
     ///
     /// # Errors
@@ -80,6 +93,7 @@ impl Codec {
                     ended: status == Status::StreamEnd,
                 })
             }
+            Self::Bgzf(decoder) => decoder.step(input, output),
             // zstd takes a call without input as one that should make progress, and fails when none does.
             Self::Zstd(_) if at_end && input.is_empty() && output.is_empty() => Ok(Step::NONE),
             Self::Zstd(decoder) => {

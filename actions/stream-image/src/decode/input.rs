@@ -37,6 +37,11 @@ impl Input {
         Ok(&self.piece[..length.min(self.piece.len())])
     }
 
+    /// What is there without waiting.
+    pub(super) fn there(&self) -> &[u8] {
+        &self.piece
+    }
+
     /// Leaves bytes behind that were decoded.
     pub(super) fn consume(&mut self, bytes: usize) {
         self.piece.advance(bytes);

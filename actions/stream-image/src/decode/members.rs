@@ -19,6 +19,8 @@ pub(super) struct Members<'a> {
     pub(super) threads: usize,
     pub(super) input: Input,
     pub(super) output: Output<'a>,
+    /// Of the member before, here or in another part.
+    pub(super) codec: &'a mut Option<Codec>,
     /// Members of the object before these.
     pub(super) members_before: u64,
     /// The largest window that had a word, or is worth none.
@@ -39,8 +41,12 @@ impl Members<'_> {
 
     fn member(&mut self) -> Result<(), Stop> {
         self.tell_of_window()?;
-        let mut codec =
-            Codec::new(self.format, self.threads).map_err(|damage| self.broken(Why::Damaged(damage)))?;
+        let head = self.input.peek(WALK_BYTES)?;
+        let mut codec = match self.codec.take().filter(|codec| codec.goes_on(head)) {
+            Some(codec) => codec,
+            None => Codec::new(self.format, head, self.threads)
+                .map_err(|damage| self.broken(Why::Damaged(damage)))?,
+        };
         loop {
             let input = self.input.chunk()?;
             let at_end = input.is_empty();
@@ -50,6 +56,7 @@ impl Members<'_> {
             self.input.consume(consumed);
             self.output.advance(produced)?;
             if ended {
+                *self.codec = Some(codec);
                 return Ok(());
             }
             if at_end && produced == 0 {

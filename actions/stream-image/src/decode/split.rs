@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::Stop;
+use super::codecs::Codec;
 use super::format::Format;
 use super::input::Input;
 use super::members::Members;
@@ -33,11 +34,13 @@ pub(super) struct Part {
 
 impl Part {
     /// Decodes it, with at most as many buffers under way as the pool has.
-    pub(super) fn decode(self, format: Format, threads: usize, pool: &mut Pool) {
+    /// `codec` is that of the part before.
+    pub(super) fn decode(self, format: Format, threads: usize, pool: &mut Pool, codec: &mut Option<Codec>) {
         let Self { input, to, members_before } = self;
         let output = Output::new(pool, &to);
         let told_window_bytes = USUAL_WINDOW_BYTES;
-        let mut members = Members { format, threads, input, output, members_before, told_window_bytes };
+        let mut members =
+            Members { format, threads, input, output, codec, members_before, told_window_bytes };
         let end = match members.decode() {
             Ok(()) => Piece::End,
             Err(Stop::Broken(broken)) => Piece::Broken(broken),
@@ -50,10 +53,11 @@ impl Part {
 
 /// A decoder that takes one part after another.
 pub(super) fn work(parts: &Mutex<Receiver<Part>>, format: Format, mut pool: Pool) {
+    let mut codec = None;
     loop {
         let part = parts.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(part) = part else { return };
-        part.decode(format, 1, &mut pool);
+        part.decode(format, 1, &mut pool, &mut codec);
     }
 }
 
@@ -70,11 +74,37 @@ pub(super) struct Splitter {
 struct Feeding {
     feed: SyncSender<Feed>,
     decoded_bytes: u64,
+    /// Bytes of what is there that belong to it, but have not gone to it yet: several short members go together.
+    walked: usize,
 }
 
 impl Feeding {
     fn send(&self, bytes: Bytes) -> Result<(), Stop> {
         self.feed.send(Feed::Data(bytes)).map_err(|_| Stop::Quietly)
+    }
+
+    /// Sends what was walked.
+    fn flush(&mut self, input: &mut Input) -> Result<(), Stop> {
+        match std::mem::take(&mut self.walked) {
+            0 => Ok(()),
+            walked => self.send(input.take(walked)),
+        }
+    }
+
+    /// What is behind what was walked, at least so many bytes unless the object ends before.
+    fn ahead<'a>(&mut self, input: &'a mut Input, length: usize) -> Result<&'a [u8], Stop> {
+        if input.there().len() < self.walked + length {
+            // Before waiting for more: the decoder has something to do meanwhile.
+            self.flush(input)?;
+        }
+        input.peek(self.walked + length)?;
+        Ok(&input.there()[self.walked..])
+    }
+
+    /// Counts bytes of what is ahead as its own.
+    fn walk(&mut self, input: &mut Input, bytes: usize) -> Result<(), Stop> {
+        self.walked += bytes;
+        if self.walked < FEED_BYTES { Ok(()) } else { self.flush(input) }
     }
 
     /// Whether another member had better go to another decoder. A cut where the disk could not go on writing costs a copy
@@ -91,18 +121,19 @@ impl Splitter {
         let mut members = 0;
         let mut feeding = self.begin(&input, members)?;
         loop {
-            let Some(walker) = walker(self.format, input.peek(WALK_BYTES)?) else {
+            let Some(walker) = walker(self.format, feeding.ahead(&mut input, WALK_BYTES)?) else {
                 // The end, or something that is for a decoder to judge.
-                return rest(input, &feeding);
+                return rest(input, feeding);
             };
             if feeding.is_large() {
+                feeding.flush(&mut input)?;
                 let next = self.begin(&input, members)?;
                 end(&feeding)?;
                 feeding = next;
             }
-            match member(walker, &mut input, &feeding)? {
+            match member(walker, &mut input, &mut feeding)? {
                 Some(decoded_bytes) => feeding.decoded_bytes += decoded_bytes,
-                None => return rest(input, &feeding),
+                None => return rest(input, feeding),
             }
             members += 1;
         }
@@ -115,7 +146,7 @@ impl Splitter {
         self.order.send(pieces).map_err(|_| Stop::Quietly)?;
         let part = Part { input: Input::new(from, input.consumed_bytes()), to, members_before };
         self.parts.send(part).map_err(|_| Stop::Quietly)?;
-        Ok(Feeding { feed, decoded_bytes: 0 })
+        Ok(Feeding { feed, decoded_bytes: 0, walked: 0 })
     }
 }
 
@@ -127,18 +158,19 @@ pub(super) fn walker(format: Format, head: &[u8]) -> Option<Walker> {
 }
 
 /// Hands on one member, and gives to how much it decodes at most; `None` where its end cannot be told.
-fn member(mut walker: Walker, input: &mut Input, feeding: &Feeding) -> Result<Option<u64>, Stop> {
+fn member(mut walker: Walker, input: &mut Input, feeding: &mut Feeding) -> Result<Option<u64>, Stop> {
     loop {
-        let chunk = input.chunk()?;
+        let room = FEED_BYTES - feeding.walked;
+        let chunk = feeding.ahead(input, 1)?;
         if chunk.is_empty() {
             return Ok(None);
         }
-        let chunk = &chunk[..chunk.len().min(FEED_BYTES)];
+        let chunk = &chunk[..chunk.len().min(room)];
         let length = chunk.len();
         match walker.walk(chunk) {
-            Walked::Within => feeding.send(input.take(length))?,
+            Walked::Within => feeding.walk(input, length)?,
             Walked::Ends { bytes, decoded_bytes } => {
-                feeding.send(input.take(bytes))?;
+                feeding.walk(input, bytes)?;
                 return Ok(Some(decoded_bytes));
             }
             Walked::Lost => return Ok(None),
@@ -146,11 +178,12 @@ fn member(mut walker: Walker, input: &mut Input, feeding: &Feeding) -> Result<Op
     }
 }
 
-fn rest(mut input: Input, feeding: &Feeding) -> Result<(), Stop> {
+fn rest(mut input: Input, mut feeding: Feeding) -> Result<(), Stop> {
+    feeding.flush(&mut input)?;
     loop {
         let length = input.chunk()?.len().min(FEED_BYTES);
         if length == 0 {
-            return end(feeding);
+            return end(&feeding);
         }
         feeding.send(input.take(length))?;
     }

@@ -3,14 +3,13 @@
 //! What is found here is only where to cut. That a member is right is for its decoder to say, so a header that makes no
 //! sense is no fault here.
 
+use super::bgzf;
 use super::format::Format;
 
 /// As many bytes of a member tell whether its end can be found.
 pub(super) const WALK_BYTES: usize = 18;
 /// RFC 8878, 3.1.1.2.4: no block decodes to more.
 const ZSTD_BLOCK_BYTES: u64 = 128 << 10;
-/// The first fields of a gzip member, up to the length of its extra ones (RFC 1952, 2.3).
-const GZIP_FIXED_BYTES: usize = 12;
 
 /// What some bytes of the object are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +65,8 @@ impl Walker {
             Format::Zstd if head[0] & 0xf0 == 0x50 => (Header::ZstdSkippable, 8),
             // 3.1.1.1: magic and descriptor.
             Format::Zstd => (Header::ZstdFrame, 5),
-            // The SAM/BAM format specification, 4.1: a gzip member whose first extra field is its length, as bgzip writes.
-            Format::Gzip
-                if format.begins(head)
-                    && head[3..].first() == Some(&4)
-                    && head.get(12..14) == Some(b"BC") =>
-            {
-                (Header::BgzfFixed, GZIP_FIXED_BYTES)
+            Format::Gzip if format.begins(head) && bgzf::begins(head) => {
+                (Header::BgzfFixed, bgzf::FIXED_BYTES)
             }
             _ => return None,
         };
@@ -157,7 +151,7 @@ impl Walker {
                 let &[b'B', b'C', 2, 0, low, high, ..] = &held[..] else { return Next::Lost };
                 // The length of the whole member, less one.
                 let member = u64::from(u16::from_le_bytes([low, high])) + 1;
-                let behind = GZIP_FIXED_BYTES + held.len() + 4;
+                let behind = bgzf::FIXED_BYTES + held.len() + 4;
                 match member.checked_sub(behind as u64) {
                     Some(skip) => Next::Header { skip, header: Header::BgzfLength, length: 4 },
                     None => Next::Lost,
