@@ -43,11 +43,12 @@ impl Drop for Group {
     }
 }
 
-/// Runs a command to its end; what it prints goes to `log`.
+/// Runs a command to its end; what it prints goes to `log`. All the while, `watch` is called with the number of its
+/// parent.
 ///
 /// # Errors
 /// When it fails, with the end of what it printed, or when the bench is asked to stop.
-pub fn run(command: &Command, log: &Path) -> Result<Sample> {
+pub fn run(command: &Command, log: &Path, watch: &mut dyn FnMut(u32) -> Result<()>) -> Result<Sample> {
     let figures = log.with_extension("time");
     // GNU time: wait4(2) gives what a process and all its children, waited for, have used.
     let mut timed = Command::new("time");
@@ -64,6 +65,7 @@ pub fn run(command: &Command, log: &Path) -> Result<Sample> {
             break status;
         }
         stopped()?;
+        watch(group.0.id())?;
         ensure!(began.elapsed() < LONGEST, "{command:?} did not end within {} s", LONGEST.as_secs());
         thread::sleep(Duration::from_millis(1));
     };

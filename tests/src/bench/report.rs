@@ -12,6 +12,7 @@ use super::contestants::Contestant;
 use super::goals::{GOALS, Judged};
 use super::image_set::{ImageSet, Object};
 use super::measure::Sample;
+use super::profile::Profile;
 use super::statistics::Spread;
 use super::tool::script;
 
@@ -22,6 +23,8 @@ pub struct Entry {
     pub contestant: Contestant,
     /// A sample a round.
     pub samples: Vec<Sample>,
+    /// Of a run that is no sample.
+    pub profile: Option<Profile>,
 }
 
 /// Where it was measured, and with what.
@@ -132,6 +135,13 @@ impl Report<'_> {
         text += &format!("\n{} of {} goals are met.\n\n## Runs\n\n", judged.len() - missed, judged.len());
         let rows: Vec<Vec<String>> = self.entries.iter().filter_map(|entry| self.row(entry)).collect();
         text += &table(&["id", "object", "seconds", "CPU seconds", "RSS MiB", "command"], rows);
+        text += "\n## Where the time goes\n\n\
+             Of one run more of stream-image: how busy the cores were, and CPU seconds by its threads. `decode` are all\n\
+             decoders; `stream-image` is the main thread, which puts the pieces where they belong.\n\n";
+        text += &table(
+            &["id", "seconds", "cores busy", "CPU seconds"],
+            self.entries.iter().filter_map(profile_row),
+        );
         text += "\n## Objects\n\n";
         let mut objects: Vec<Object> = self.entries.iter().map(|entry| entry.contestant.object).collect();
         objects.dedup();
@@ -179,6 +189,7 @@ impl Report<'_> {
                 "wall_secs": Spread::of(entry.samples.iter().map(|sample| sample.wall_secs)),
                 "cpu_secs": Spread::of(entry.samples.iter().map(|sample| sample.cpu_secs)),
                 "samples": entry.samples,
+                "profile": entry.profile,
             }))
         });
         let all = json!({
@@ -204,6 +215,14 @@ impl Report<'_> {
         }
         Ok(())
     }
+}
+
+fn profile_row(entry: &Entry) -> Option<Vec<String>> {
+    let profile = entry.profile.as_ref()?;
+    let shares = profile.shares().into_iter().filter(|(_, secs)| *secs >= 0.005);
+    let shares: Vec<String> = shares.map(|(name, secs)| format!("{name} {secs:.2}")).collect();
+    let busy = format!("{:.0} %", profile.busy * 100.0);
+    Some(vec![entry.contestant.id.into(), format!("{:.2}", profile.wall_secs), busy, shares.join(", ")])
 }
 
 fn spread(spread: Spread, digits: usize) -> String {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use nibs_tests::bench::contestants::{CONTESTANTS, Contestant, Needs, Way};
 use nibs_tests::bench::image_set::{ImageSet, LARGE_MIB, Object};
 use nibs_tests::bench::measure::{self, Sample};
+use nibs_tests::bench::profile::{Profile, Watch};
 use nibs_tests::bench::report::{Entry, Machine, Report};
 use nibs_tests::bench::server::Server;
 use nibs_tests::bench::target::{Before, Target};
@@ -46,11 +47,13 @@ fn bench() -> Result<()> {
     let objects: Vec<Object> = contestants.iter().map(|contestant| contestant.object).collect();
     let set = ImageSet::make(&objects)?;
     let mut course = Course::new(set)?;
-    let mut entries: Vec<Entry> =
-        contestants.into_iter().map(|contestant| Entry { contestant, samples: Vec::new() }).collect();
+    let mut entries: Vec<Entry> = contestants
+        .into_iter()
+        .map(|contestant| Entry { contestant, samples: Vec::new(), profile: None })
+        .collect();
     for round in 0..options.runs {
         for entry in entries.iter_mut().filter(|entry| round == 0 || !entry.contestant.once) {
-            let sample = course.run(&entry.contestant, round == 0)?;
+            let sample = course.run(&entry.contestant, round == 0, &mut |_| Ok(()))?;
             let Sample { wall_secs, cpu_secs, rss_kib } = sample;
             let rss_mib = rss_kib as f64 / 1024.0;
             println!(
@@ -60,6 +63,11 @@ fn bench() -> Result<()> {
                 entry.contestant.id
             );
             entry.samples.push(sample);
+        }
+    }
+    for entry in &mut entries {
+        if entry.contestant.way == Way::StreamImage && !entry.contestant.once {
+            entry.profile = Some(course.profile(&entry.contestant)?);
         }
     }
     let Course { set, data_bytes, bmap, .. } = &course;
@@ -125,7 +133,12 @@ impl Course {
     }
 
     /// Runs a contestant once. The first time, what it wrote is compared with the image, which is not measured.
-    fn run(&mut self, contestant: &Contestant, first: bool) -> Result<Sample> {
+    fn run(
+        &mut self,
+        contestant: &Contestant,
+        first: bool,
+        watch: &mut dyn FnMut(u32) -> Result<()>,
+    ) -> Result<Sample> {
         let object = contestant.object;
         let (size_bytes, before) = match object.is_large() {
             true => ((LARGE_MIB + 1024) << 20, Before::Sparse),
@@ -146,7 +159,7 @@ impl Course {
         };
         let log = self.set.folder().join(format!("{}.log", contestant.id));
         let command = contestant.command(&needs);
-        let sample = measure::run(&command, &log).with_context(|| contestant.id)?;
+        let sample = measure::run(&command, &log, watch).with_context(|| contestant.id)?;
         // The large image is too long to be read; its digest was right, which the action says.
         let table = match contestant.way {
             Way::StreamImage => Some(Table::Fitted),
@@ -158,6 +171,19 @@ impl Course {
             target.detached(|file| verify(&image, file, table)).with_context(|| contestant.id)?;
         }
         Ok(sample)
+    }
+
+    /// Runs a contestant once more, and looks where its time goes.
+    fn profile(&mut self, contestant: &Contestant) -> Result<Profile> {
+        let mut watch = None;
+        self.run(contestant, false, &mut |parent| {
+            // Not before the process: its disk is made before that.
+            if watch.is_none() {
+                watch = Some(Watch::begin()?);
+            }
+            watch.as_mut().map_or(Ok(()), |watch| watch.look(parent))
+        })?;
+        watch.and_then(Watch::end).context("the run was too short to be looked at")
     }
 
     /// Reads the object, so that the server has it in memory for everybody.
