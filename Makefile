@@ -66,6 +66,8 @@ test: check deps images os ## Everything: checks, unit tests, loop devices, cont
 check: deps-build $(DENY) ## Format, lints, licences and sources, and whether the docs match the code
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --package stream-image --features fuzzing -- -D warnings
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(DENY) --log-level error check bans licenses sources
 	cargo run --quiet --locked -p common --bin action-pages -- --check
 	cd tests/tinkerbell && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./...
