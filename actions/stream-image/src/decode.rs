@@ -19,6 +19,7 @@ mod members;
 mod merge;
 mod output;
 mod split;
+mod step;
 mod walk;
 mod window;
 

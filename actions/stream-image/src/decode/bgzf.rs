@@ -7,7 +7,7 @@
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use super::broken::Damage;
-use super::codecs::Step;
+use super::step::Step;
 
 /// The header up to the length of its extra fields, which are all that it has beside.
 pub(super) const FIXED_BYTES: usize = 12;
@@ -45,7 +45,7 @@ impl Bgzf {
     /// # Errors
     /// [`Damage::Corrupt`]
     pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
-        let mut step = Step { consumed: 0, produced: 0, ended: false };
+        let mut step = Step::NONE;
         if self.place == Place::Header {
             step.consumed = self.hold(FIXED_BYTES, input);
             if let Some(length) = self.held.get(10..FIXED_BYTES) {

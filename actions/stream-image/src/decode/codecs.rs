@@ -8,6 +8,7 @@ use zstd::stream::raw::{DParameter, Decoder as Zstd, Operation};
 use super::bgzf::{self, Bgzf};
 use super::broken::Damage;
 use super::format::Format;
+use super::step::Step;
 use super::window::{LARGEST_WINDOW_BYTES, ZSTD_WINDOW_LOG_MAX};
 
 /// Above this, blocks are decoded one at a time.
@@ -16,15 +17,6 @@ const XZ_THREADED_BYTES: u64 = 192 << 20;
 const XZ_LARGEST_BYTES: u64 = 256 << 20;
 /// The largest window that a gzip member can have, and its header says nothing about it.
 const GZIP_WINDOW_BITS: u8 = 15;
-
-/// What a decoder did with what it was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) consumed: usize,
-    pub(super) produced: usize,
-    /// The member, frame or stream is complete.
-    pub(super) ended: bool,
-}
 
 /// A decoder for one member, and with luck for those after it.
 pub(super) enum Codec {
@@ -129,10 +121,6 @@ impl Codec {
             }
         }
     }
-}
-
-impl Step {
-    const NONE: Self = Self { consumed: 0, produced: 0, ended: false };
 }
 
 fn zstd_damage(error: &str) -> Damage {

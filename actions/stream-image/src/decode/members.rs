@@ -4,10 +4,11 @@ use tracing::warn;
 
 use super::Stop;
 use super::broken::{Broken, Damage, Why};
-use super::codecs::{Codec, Step};
+use super::codecs::Codec;
 use super::format::{Format, LONGEST_MAGIC};
 use super::input::Input;
 use super::output::Output;
+use super::step::Step;
 use super::walk::WALK_BYTES;
 use super::window::{LARGEST_WINDOW_BYTES, window_bytes};
 use crate::figures::size;
