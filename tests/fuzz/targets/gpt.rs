@@ -111,6 +111,12 @@ fn check(copy: &GptCopy, table: &PartitionTable, fitted: &Fitted, size_bytes: u6
         fit(&first, &boot_record.bytes, size_bytes).as_ref().map(|again| (&again.header, &again.backup)),
         Ok((header, backup))
     );
-    let again = fit(&last, &boot_record.bytes, size_bytes).expect("it fits as it is");
-    assert_eq!(again.backup, *backup);
+    match fit(&last, &boot_record.bytes, size_bytes) {
+        Ok(again) => assert_eq!(again.backup, *backup),
+        // The last copy alone does not say where the first one's entries are, which may be anywhere before that block.
+        Err(error) => assert!(
+            table.partitions.iter().any(|each| each.first_lba < last.header.first_usable_lba()),
+            "{error}, and no partition lies before the first usable block"
+        ),
+    }
 }
