@@ -177,6 +177,14 @@ impl HttpServer {
     }
 }
 
+/// A port of 127.0.0.1 that was free a moment ago, for a server that cannot be told to choose.
+///
+/// # Errors
+/// When there is none to be had.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
 impl Drop for HttpServer {
     fn drop(&mut self) {
         self.state.stop.store(true, Ordering::SeqCst);

@@ -1,7 +1,7 @@
 //! nginx on the loopback, with a configuration and a folder of its own. It ends with its guard.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
+
+use crate::http::free_port;
 
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(5);
@@ -41,7 +43,7 @@ impl Server {
 
     fn try_start(objects: &Path) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("nibs-bench-nginx-").tempdir()?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let port = free_port()?;
         let own = folder.path().display();
         // One process in the foreground, so that killing it is all that ends it.
         let configuration = format!(

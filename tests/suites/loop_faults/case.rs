@@ -51,8 +51,10 @@ impl Default for Case {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
     Plain,
-    /// On 127.0.0.99, which comes behind 127.0.0.1 where a name has both (RFC 6724, rule 9).
+    /// On 127.0.0.99, which comes behind 127.0.0.2 where a name has both (RFC 6724, rule 9).
     Second,
+    /// The same, while nobody answers at its port of 127.0.0.2.
+    BehindDead,
     /// On `::1`.
     Ipv6,
     Tls(Certificate),

@@ -13,7 +13,7 @@ use nibs_tests::outcome::Outcome;
 use nibs_tests::signal::{self, Signal};
 
 use crate::case::{Case, Certificate, Disk, Ends, Known, Path, Place, Run, Say, Send, Server, When};
-use crate::network::{DEAD, DeadAddress, Proxy, SECRET, free_port};
+use crate::network::{LONELY, Proxy, SECRET, TRIES, Taken};
 use crate::objects::{Image, Object};
 use crate::target::{Target, in_own_mounts};
 
@@ -61,33 +61,52 @@ pub struct Stage<'a> {
     pub server: HttpServer,
     pub other: HttpServer,
     pub proxies: Vec<Proxy>,
-    _dead: Option<DeadAddress>,
+    refusing: Taken,
+    _dead: Option<Taken>,
     names: HashMap<&'static str, String>,
     folder: tempfile::TempDir,
 }
 
+fn server(case: &Case) -> HttpServer {
+    match case.server {
+        Server::Plain => HttpServer::plain(),
+        Server::Second | Server::BehindDead => HttpServer::on("127.0.0.99".parse().unwrap()),
+        Server::Ipv6 => HttpServer::on("::1".parse().unwrap()),
+        Server::Tls(certificate) => HttpServer::tls(match certificate {
+            Certificate::Right => AUTHORITY.server(&["127.0.0.1"]),
+            Certificate::Expired => AUTHORITY.expired_server(&["127.0.0.1"]),
+            Certificate::OtherName => AUTHORITY.server(&["images.example"]),
+            Certificate::SelfSigned => self_signed_server(&["127.0.0.1"]),
+        }),
+    }
+}
+
+/// A case's server and, where the case wants one, the dead address at the same port.
+fn serving(case: &Case) -> (HttpServer, Option<Taken>) {
+    for _ in 0..TRIES {
+        let server = server(case);
+        if !matches!(case.server, Server::BehindDead) {
+            return (server, None);
+        }
+        if let Ok(dead) = Taken::dead(server.port()) {
+            return (server, Some(dead));
+        }
+    }
+    panic!("no port is free at both {LONELY} and the server's address");
+}
+
 impl<'a> Stage<'a> {
     fn set(case: &'a Case, target: &'a Target) -> Self {
-        let server = match case.server {
-            Server::Plain => HttpServer::plain(),
-            Server::Second => HttpServer::on("127.0.0.99".parse().unwrap()),
-            Server::Ipv6 => HttpServer::on("::1".parse().unwrap()),
-            Server::Tls(certificate) => HttpServer::tls(match certificate {
-                Certificate::Right => AUTHORITY.server(&["127.0.0.1"]),
-                Certificate::Expired => AUTHORITY.expired_server(&["127.0.0.1"]),
-                Certificate::OtherName => AUTHORITY.server(&["images.example"]),
-                Certificate::SelfSigned => self_signed_server(&["127.0.0.1"]),
-            }),
-        };
+        let (server, dead) = serving(case);
         let wants = |name: &str| case.env.iter().any(|(_, value)| value.contains(name));
-        let dead = matches!(case.run, Run::Hosts(lines) if lines.contains("{dead}"));
         let mut stage = Self {
             case,
             target,
             object: case.object.bytes(case.format),
             other: HttpServer::plain(),
             proxies: if wants("{proxy") { vec![Proxy::new(true), Proxy::new(false)] } else { Vec::new() },
-            _dead: dead.then(|| DeadAddress::new(server.port())),
+            refusing: Taken::refusing(),
+            _dead: dead,
             server,
             names: HashMap::new(),
             folder: tempfile::Builder::new().prefix("nibs-case-").tempdir().unwrap(),
@@ -123,8 +142,8 @@ impl<'a> Stage<'a> {
             ("{other}", self.other.url("")),
             ("{port}", self.server.port().to_string()),
             ("{secret}", SECRET.to_owned()),
-            ("{dead}", DEAD.to_string()),
-            ("{nobody}", format!("127.0.0.1:{}", free_port())),
+            ("{lonely}", LONELY.to_string()),
+            ("{nobody}", self.refusing.address()),
             ("{ca}", AUTHORITY.pem()),
             ("{other-ca}", OTHER_AUTHORITY.pem()),
             ("{zeros}", "0".repeat(64)),

@@ -226,15 +226,15 @@ fn names() -> Vec<Case> {
         Case {
             name: "a name whose first address refuses".into(),
             server: Server::Second,
-            run: Run::Hosts("127.0.0.1 images.test\n127.0.0.99 images.test\n"),
+            run: Run::Hosts("{lonely} images.test\n127.0.0.99 images.test\n"),
             env: by_name(&[("RETRY_ENABLED", "false")]),
             asks: vec![Ask::Times(1)],
             ..Case::default()
         },
         Case {
             name: "a name whose first address is dead".into(),
-            server: Server::Second,
-            run: Run::Hosts("{dead} images.test\n127.0.0.99 images.test\n"),
+            server: Server::BehindDead,
+            run: Run::Hosts("{lonely} images.test\n127.0.0.99 images.test\n"),
             env: by_name(&[("RETRY_ENABLED", "false"), ("STALL_TIMEOUT_SECONDS", "6")]),
             // Its share of the time to connect.
             lasts: Some((2.5, 30.0)),
@@ -250,8 +250,8 @@ fn names() -> Vec<Case> {
         },
         Case {
             name: "a name whose only address is dead".into(),
-            server: Server::Second,
-            run: Run::Hosts("{dead} images.test\n"),
+            server: Server::BehindDead,
+            run: Run::Hosts("{lonely} images.test\n"),
             env: by_name(&[("RETRY_ENABLED", "false"), ("STALL_TIMEOUT_SECONDS", "1.5")]),
             ends: failed("server-unreachable", Left::Untouched, &["asking for http://images.test"]),
             asks: vec![Ask::Times(0)],
