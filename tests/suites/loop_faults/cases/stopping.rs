@@ -68,22 +68,13 @@ fn asked() -> Vec<Case> {
     cases
 }
 
-/// Numbers that follow from a seed.
-fn numbers(seed: u64) -> impl Iterator<Item = u64> {
-    let mut state = seed;
-    std::iter::repeat_with(move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state >> 33
-    })
-}
-
 fn killed() -> Vec<Case> {
     const SEED: u64 = 4;
-    let mut millis = numbers(SEED);
+    let mut rng = fastrand::Rng::with_seed(SEED);
     let mut cases = Vec::new();
     for &format in Format::ALL {
         for _ in 0..3 {
-            let after = millis.next().unwrap_or_default() % 900;
+            let after = rng.u64(..900);
             cases.push(Case {
                 name: format!("SIGKILL after {after} ms (seed {SEED}), then again"),
                 format,
