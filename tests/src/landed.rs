@@ -1,18 +1,28 @@
 //! A disk with an older system, and what must be on it once an image has landed.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::disk_image::{MIB, write};
 use crate::loop_device::{LoopDevice, run};
 
-/// Fills a disk with an older system, no zeros and a GPT at both ends, and gives its content.
+/// Fills a disk, or its file, with an older system: no zeros, boot code, and a GPT at both ends.
 ///
 /// # Panics
-/// When the disk cannot be written.
-pub fn fill_with_older_system(disk: &LoopDevice, bytes: u64) -> Vec<u8> {
-    let filling: Vec<u8> = (0..bytes).map(|index| (index / 512 % 251) as u8 | 1).collect();
-    write(disk.node(), &filling);
-    run(Command::new("sgdisk").args(["--clear", "--new=1:0:0"]).arg(disk.node()));
+/// When it cannot be written.
+pub fn older_system(disk: &Path, size_bytes: u64) {
+    let mut filling: Vec<u8> = (0..size_bytes).map(|index| (index / 512 % 251) as u8 | 1).collect();
+    filling[..440].fill(0xeb);
+    write(disk, &filling);
+    run(Command::new("sgdisk").args(["--clear", "--new=1:0:0"]).arg(disk));
+}
+
+/// The same, and gives what the disk holds then.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn fill_with_older_system(disk: &LoopDevice, size_bytes: u64) -> Vec<u8> {
+    older_system(disk.node(), size_bytes);
     disk.content()
 }
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 use nibs_tests::binaries;
 use nibs_tests::disk_image::{DiskImage, MIB};
 use nibs_tests::http::{Answer, HttpServer};
+use nibs_tests::landed::older_system;
 use nibs_tests::soak::state::{State, state};
-use nibs_tests::soak::target::older_system;
 use nibs_tests::vm::{Disk, Entry, Guest, Nic, Vm, WriteLog};
 
 const SIZE_MIB: u64 = 16;
