@@ -44,6 +44,9 @@ const fn once(id: &'static str, object: Object) -> Contestant {
     Contestant { id, object, way: Way::StreamImage, once: true }
 }
 
+/// What people do with a `.zst`, however it was packed.
+const ZSTD_PIPE: &str = "curl -sSf $URL | zstd -dc | dd of=$DISK bs=4M conv=fsync";
+
 /// All, in the order of a round.
 pub const CONTESTANTS: [Contestant; 26] = [
     turn("gz", Object::Gzip, Way::StreamImage),
@@ -60,15 +63,11 @@ pub const CONTESTANTS: [Contestant; 26] = [
     turn("write", Object::Raw, Way::Write),
     turn("bgz", Object::Bgzip, Way::StreamImage),
     turn("zst", Object::Zstd, Way::StreamImage),
-    turn("zst-pipe", Object::Zstd, Way::Pipe("curl -sSf $URL | zstd -dc | dd of=$DISK bs=4M conv=fsync")),
+    turn("zst-pipe", Object::Zstd, Way::Pipe(ZSTD_PIPE)),
     turn("pzstd", Object::Pzstd, Way::StreamImage),
-    turn("pzstd-pipe", Object::Pzstd, Way::Pipe("curl -sSf $URL | zstd -dc | dd of=$DISK bs=4M conv=fsync")),
+    turn("pzstd-pipe", Object::Pzstd, Way::Pipe(ZSTD_PIPE)),
     turn("seekable", Object::Seekable, Way::StreamImage),
-    turn(
-        "seekable-pipe",
-        Object::Seekable,
-        Way::Pipe("curl -sSf $URL | zstd -dc | dd of=$DISK bs=4M conv=fsync"),
-    ),
+    turn("seekable-pipe", Object::Seekable, Way::Pipe(ZSTD_PIPE)),
     turn("xz", Object::Xz, Way::StreamImage),
     turn("xz-pipe", Object::Xz, Way::Pipe("curl -sSf $URL | xz -dc | dd of=$DISK bs=4M conv=fsync")),
     turn("raw", Object::Raw, Way::StreamImage),

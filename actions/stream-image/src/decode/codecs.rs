@@ -18,7 +18,7 @@ const XZ_LARGEST_BYTES: u64 = 256 << 20;
 /// The largest window that a gzip member can have, and its header says nothing about it.
 const GZIP_WINDOW_BITS: u8 = 15;
 
-/// A decoder for one member, and with luck for those after it.
+/// A decoder for one member, and, where it can go on, for those after it.
 pub(super) enum Codec {
     Gzip(Gzip),
     Bgzf(Bgzf),
@@ -62,7 +62,7 @@ impl Codec {
     pub(super) fn goes_on(&self, head: &[u8]) -> bool {
         match self {
             Self::Bgzf(_) => bgzf::begins(head),
-            // zstd_decompress: it begins another frame by itself, within the memory that it has.
+            // It begins another frame by itself, within the memory that it has.
             Self::Zstd(_) => true,
             Self::Gzip(_) | Self::Xz(_) | Self::Bzip2(_) | Self::Raw => false,
         }
