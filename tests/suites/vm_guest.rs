@@ -150,8 +150,9 @@ fn debian_boots(name: &str, folder: &TempDir, firmware: impl FnOnce(Vm) -> Vm) -
         .memory_mib(1536)
         .disk(Disk::raw(&disk).serial("TARGET"))
         .nic(Nic::new("52:54:00:00:00:01").forward("10.0.2.15", 22));
-    let target =
-        Target::boot(&firmware(machine), key, "root", Duration::from_secs(400)).expect("a booted target");
+    let tell = |word: String| eprintln!("vm: {word}");
+    let target = Target::boot(&firmware(machine), &key, "root", Duration::from_secs(400), tell);
+    let target = target.expect("a booted target");
     target.wait_for_cloud_init(Duration::from_secs(240)).expect("cloud-init's end");
     let run =
         |command: &str| target.run(command).and_then(|output| output.succeeded()).expect(command).stdout;

@@ -241,12 +241,7 @@ impl Bench<'_> {
     /// Boots from the disk.
     fn boot(&self, key: &SshKey, tell: Tell<'_>) -> Result<Target> {
         let vm = self.vm("node");
-        Target::boot(&vm, key.clone(), "debian", LOGIN).or_else(|error| {
-            tell(Event::Word(format!(
-                "nobody could log in, so the machine is started once more ({error:#})"
-            )));
-            Target::boot(&vm, key.clone(), "debian", LOGIN)
-        })
+        Target::boot(&vm, key, "debian", LOGIN, |word| tell(Event::Word(word)))
     }
 }
 

@@ -14,6 +14,8 @@ use super::{Machine, Output, Vm};
 const COMMAND: Duration = Duration::from_secs(60);
 /// How long one attempt to log in may take; key exchange and PAM take seconds, emulated.
 const ATTEMPT: Duration = Duration::from_secs(45);
+/// How long firmware, bootloader and kernel may take; they take 12 s on a quiet machine, emulated.
+const KERNEL: Duration = Duration::from_secs(150);
 
 /// An ssh key pair of its own, which goes with the last copy of it.
 #[derive(Clone)]
@@ -57,12 +59,30 @@ pub struct Target {
 
 impl Target {
     /// Starts `vm`, which has a [`Nic`](super::Nic) that forwards port 22, and waits at most `limit` until `user` can
-    /// log in with the key.
+    /// log in with the key. When its kernel stands still before it has started a process, which one does now and then,
+    /// emulated, the machine is started once more, and `tell` hears of it. Whatever happens later is the system's own.
     ///
     /// # Errors
     /// When the machine does not start, ends, or nobody can log in in time; with ssh's last word and the console's end.
-    pub fn boot(vm: &Vm, key: SshKey, user: &str, limit: Duration) -> Result<Self> {
-        let machine = vm.start()?;
+    pub fn boot(
+        vm: &Vm,
+        key: &SshKey,
+        user: &str,
+        limit: Duration,
+        tell: impl FnOnce(String),
+    ) -> Result<Self> {
+        let mut machine = vm.start()?;
+        if let Err(error) = machine.wait_for_console("as init process", KERNEL)
+            && machine.runs()
+        {
+            tell(format!("the kernel stands still, so the machine is started once more ({error:#})"));
+            drop(machine);
+            machine = vm.start()?;
+        }
+        Self::of(machine, key.clone(), user, limit)
+    }
+
+    fn of(machine: Machine, key: SshKey, user: &str, limit: Duration) -> Result<Self> {
         let port = machine.forwarded_port(22)?;
         let target = Self { machine, key, user: user.to_owned(), port };
         let deadline = Instant::now() + limit;
