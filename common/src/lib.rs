@@ -7,6 +7,7 @@ pub mod cause;
 pub mod cloud_init;
 pub mod disk;
 
+pub mod efi;
 pub mod failure;
 pub mod installed;
 pub mod log;
