@@ -8,6 +8,7 @@ pub mod cloud_init;
 pub mod disk;
 
 pub mod efi;
+pub mod esp;
 pub mod failure;
 pub mod installed;
 pub mod log;
