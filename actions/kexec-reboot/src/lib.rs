@@ -4,6 +4,7 @@
 //! end. What takes it down is a second process of the same binary that leaves the container while it still runs:
 //! [`detached`] says how.
 
+pub mod boot_next;
 pub mod cgroup;
 pub mod detached;
 pub mod plan;
@@ -11,6 +12,7 @@ pub mod surroundings;
 
 use std::process::ExitCode;
 
+use common::disk::System;
 use common::failure::Failure;
 use common::values::Values;
 use common::variables::KEXEC_REBOOT;
@@ -37,6 +39,7 @@ pub fn run(values: &Values) -> Result<String, Failure> {
     if let Some(word) = plan.word {
         warn!("{word}");
     }
+    boot_next::set(&System::default(), plan.boot_next, plan.going, plan.disk.as_deref())?;
     if plan.going == Going::Stay {
         return Ok("everything needed to hand over is there; REBOOT_MODE=none leaves the machine up".into());
     }

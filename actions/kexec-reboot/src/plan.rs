@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use common::failure::Failure;
 use common::values::Values;
-use common::variables::{REBOOT_MODE, WAIT_SECONDS};
+use common::variables::{BLOCK_DEVICE, DEST_DISK_OR_PARTITION, REBOOT_MODE, WAIT_SECONDS};
+
+use crate::boot_next::Setting;
 
 /// Reports reached the server up to 0.25 s after the container's control group was gone (seen with tink-agent v0.25), so
 /// no machine goes down sooner than this.
@@ -41,6 +43,10 @@ pub struct Plan {
     pub wait: Duration,
     /// What the user should know of the choice.
     pub word: Option<&'static str>,
+    /// The disk with the installed system, as it was given.
+    pub disk: Option<String>,
+    /// Whether the firmware is told to start it next.
+    pub boot_next: Setting,
 }
 
 impl Plan {
@@ -70,7 +76,8 @@ impl Plan {
             let accepted = "a number of seconds from 1: the agent needs time to report the success";
             return Err(Failure::configuration(&WAIT_SECONDS, value, accepted));
         }
-        Ok(Self { going, wait, word })
+        let disk = values.given(&DEST_DISK_OR_PARTITION).or_else(|| values.given(&BLOCK_DEVICE));
+        Ok(Self { going, wait, word, disk: disk.map(str::to_owned), boot_next: Setting::of(values)? })
     }
 }
 
@@ -96,8 +103,17 @@ mod tests {
         for (mode, going) in [("reboot", Going::Reboot), ("poweroff", Going::Poweroff), ("none", Going::Stay)]
         {
             let plan = plan(&[("REBOOT_MODE", mode), ("WAIT_SECONDS", "1.5")]).unwrap();
-            assert_eq!(plan, Plan { going, wait: Duration::from_millis(1500), word: None });
+            assert_eq!((plan.going, plan.wait, plan.word), (going, Duration::from_millis(1500), None));
         }
+    }
+
+    #[test]
+    fn the_disk_has_an_older_name() {
+        let disk = |pairs: &[(&str, &str)]| plan(pairs).unwrap().disk;
+        assert_eq!(disk(&[]), None);
+        assert_eq!(disk(&[("BLOCK_DEVICE", "/dev/sda3")]).as_deref(), Some("/dev/sda3"));
+        let both = [("BLOCK_DEVICE", "/dev/sda3"), ("DEST_DISK", "serial:A1")];
+        assert_eq!(disk(&both).as_deref(), Some("serial:A1"));
     }
 
     #[test]
@@ -106,6 +122,7 @@ mod tests {
             (&[("REBOOT_MODE", "kexec")], "REBOOT_MODE=\"kexec\""),
             (&[("REBOOT_MODE", "restart")], "REBOOT_MODE=\"restart\""),
             (&[("WAIT_SECONDS", "0")], "WAIT_SECONDS=\"0\""),
+            (&[("SET_BOOT_NEXT", "1")], "SET_BOOT_NEXT=\"1\""),
             (&[("WAIT_SECONDS", "soon")], "WAIT_SECONDS=\"soon\""),
         ] {
             let failure = plan(pairs).unwrap_err();

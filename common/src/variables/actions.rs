@@ -189,7 +189,7 @@ pub static WRITE_CLOUD_INIT: ActionSpec = ActionSpec {
 pub static KEXEC_REBOOT: ActionSpec = ActionSpec {
     name: "kexec-reboot",
     about: "Hands the machine over to the installed system, after the Workflow's success was reported.",
-    variables: &[REBOOT_MODE, WAIT_SECONDS],
+    variables: &[DEST_DISK_OR_PARTITION, REBOOT_MODE, WAIT_SECONDS, SET_BOOT_NEXT, BLOCK_DEVICE],
     causes: &[
         Cause::Configuration,
         Cause::PidHost,

@@ -195,3 +195,15 @@ pub const WAIT_SECONDS: Variable = with_default(
     "10",
     "Time for the agent to report the success, counted from when the action's container is gone; at least 1",
 );
+/// The older name of the disk or partition.
+pub const BLOCK_DEVICE: Variable = text(
+    "BLOCK_DEVICE",
+    "The older name of `DEST_DISK`, as in Templates made for kexec; `DEST_DISK` wins",
+);
+/// Whether the firmware is told to start the installed disk next.
+pub const SET_BOOT_NEXT: Variable = with_default(
+    "SET_BOOT_NEXT",
+    Kind::Choice(&["auto", "true", "false"]),
+    "auto",
+    "Have UEFI firmware start the installed disk next, once, whatever its boot order is. `auto`: when the machine reboots on UEFI; `true`: always, and a warning where there is a BIOS; `false`: never. What fails here only warns",
+);
