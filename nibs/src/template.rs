@@ -101,7 +101,7 @@ fn steps(image_digest_suffix: Option<&str>) -> Vec<Step> {
             timeout_secs: 600,
             // The process that takes the machine down outlives its container, and waits for the success report.
             shares: Some("pid: host"),
-            environment: Vec::new(),
+            environment: vec![first_disk()],
         },
     ]
 }

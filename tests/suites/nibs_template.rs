@@ -125,6 +125,7 @@ fn it_fits_the_crd_and_renders_with_what_kkp_made() {
     let by_name = |name: &str| actions(&rendered).iter().find(|a| a["name"] == name).unwrap().clone();
     assert_eq!(by_name("stream-image")["namespaces"], json!({"network": "host"}));
     assert_eq!(by_name("kexec-reboot")["pid"], "host");
+    assert_eq!(of("kexec-reboot"), &json!({"DEST_DISK": "/dev/nvme0n1"}));
 }
 
 #[test]
