@@ -196,10 +196,8 @@ pub const WAIT_SECONDS: Variable = with_default(
     "Time for the agent to report the success, counted from when the action's container is gone; at least 1",
 );
 /// The older name of the disk or partition.
-pub const BLOCK_DEVICE: Variable = text(
-    "BLOCK_DEVICE",
-    "The older name of `DEST_DISK`, as in Templates made for kexec; `DEST_DISK` wins",
-);
+pub const BLOCK_DEVICE: Variable =
+    text("BLOCK_DEVICE", "The older name of `DEST_DISK`, as in Templates made for kexec; `DEST_DISK` wins");
 /// Whether the firmware is told to start the installed disk next.
 pub const SET_BOOT_NEXT: Variable = with_default(
     "SET_BOOT_NEXT",
