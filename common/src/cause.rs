@@ -112,6 +112,11 @@ causes! {
     /// The installed system lacks what the action configures: netplan, or cloud-init.
     NotInstalled = "not-installed",
 
+    /// What the installed system's boot loader starts by default could not be found out, or is no Linux kernel.
+    BootEntry = "boot-entry",
+    /// The kernel or an initrd that the installed system's boot loader would start is not there.
+    BootKernel = "boot-kernel",
+
     /// The action does not see the processes of its host: `pid: host` is missing in the Template.
     PidHost = "pid-host",
     /// The container lacks a privilege that the action needs.

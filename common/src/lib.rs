@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod blkid;
+pub mod boot;
 pub mod cause;
 pub mod cloud_init;
 pub mod disk;

@@ -1,0 +1,407 @@
+//! GRUB's commands, as far as they decide what is started.
+
+use std::rc::Rc;
+
+use super::condition::{Ask, holds, number};
+use super::machine::{Loaded, Machine, MenuEntry, Outcome, Stop};
+use super::options::Options;
+use super::parser::Script;
+use crate::boot::Machine as Processor;
+use crate::boot::entry::{Way, plain};
+use crate::boot::grubenv;
+use crate::boot::volumes::BootFile;
+use crate::cause::Cause;
+use crate::root_dir::Kind;
+
+/// Commands that change nothing of what is started.
+const INERT: [&str; 41] = [
+    "acpi",
+    "authenticate",
+    "background_color",
+    "background_image",
+    "badram",
+    "clear",
+    "cutmem",
+    "date",
+    "devicetree",
+    "echo",
+    "fdt",
+    "hexdump",
+    "insmod",
+    "keymap",
+    "loadfont",
+    "ls",
+    "lsmod",
+    "lspci",
+    "module",
+    "module2",
+    "nativedisk",
+    "outb",
+    "password",
+    "password_pbkdf2",
+    "play",
+    "rdmsr",
+    "read",
+    "rmmod",
+    "save_env",
+    "serial",
+    "setpci",
+    "sleep",
+    "terminal",
+    "terminal_input",
+    "terminal_output",
+    "tpm",
+    "true",
+    "uki",
+    "videoinfo",
+    "videotest",
+    "wrmsr",
+];
+
+/// Commands that start something else than a Linux kernel.
+const OTHERS: [&str; 14] = [
+    "appleloader",
+    "chainloader",
+    "freedos",
+    "fwsetup",
+    "halt",
+    "kfreebsd",
+    "knetbsd",
+    "kopenbsd",
+    "legacy_kernel",
+    "multiboot",
+    "multiboot2",
+    "ntldr",
+    "reboot",
+    "xen_hypervisor",
+];
+
+/// Commands of GRUB whose answer cannot be known here; they fail.
+const UNKNOWABLE: [&str; 21] = [
+    "cmp",
+    "cryptomount",
+    "file",
+    "getenv",
+    "hashsum",
+    "hwmatch",
+    "inb",
+    "inl",
+    "inw",
+    "legacy_configfile",
+    "legacy_source",
+    "list_env",
+    "loopback",
+    "md5sum",
+    "regexp",
+    "smbios",
+    "stat",
+    "syslinux_configfile",
+    "syslinux_source",
+    "verify_detached",
+    "zfs-bootfs",
+];
+
+impl Machine<'_> {
+    /// Runs a command.
+    pub(super) fn command(&mut self, words: &[String], block: Option<&Rc<Script>>, line: u32) -> Outcome {
+        let Some((name, rest)) = words.split_first() else { return Ok(true) };
+        match name.as_str() {
+            "!" => self.command(rest, block, line).map(|outcome| !outcome),
+            "[" | "test" => self.condition(rest),
+            "set" => Ok(rest.first().is_none_or(|word| self.assign(word))),
+            "unset" => {
+                rest.iter().for_each(|name| self.variables.unset(name));
+                Ok(true)
+            }
+            "export" => {
+                rest.iter().for_each(|name| self.variables.export(name));
+                Ok(true)
+            }
+            "false" | "keystatus" => Ok(false),
+            "cpuid" => Ok(self.wanted.machine == Processor::X86_64),
+            "increment" => Ok(self.count(rest, 1)),
+            "decrement" => Ok(self.count(rest, -1)),
+            "eval" => self.run_text(&rest.join(" ")),
+            "load_env" => self.load_env(rest),
+            "search" | "search.file" | "search.fs_label" | "search.fs_uuid" => self.search(name, rest),
+            "probe" => Ok(self.probe(rest)),
+            "gptprio.next" => Ok(self.next_prioritised(rest)),
+            "menuentry" | "submenu" => Ok(self.menu_entry(rest, block, name == "submenu", line)),
+            "blscfg" => self.entries(rest),
+            "linux" | "linux16" | "linuxefi" => self.linux(rest, line),
+            "initrd" | "initrd16" | "initrdefi" => self.initrd(rest),
+            "source" | "." => self.source(rest),
+            "configfile" | "normal" => self.configfile(rest),
+            "boot" => Err(Stop::Settled),
+            "exit" | "normal_exit" => Err(Stop::Exit),
+            "return" => Err(Stop::Return(rest.first().is_none_or(|word| word == "0"))),
+            "break" => Err(Stop::Break(levels(rest))),
+            "continue" => Err(Stop::Continue(levels(rest))),
+            "setparams" => {
+                self.arguments = Rc::new(rest.to_vec());
+                Ok(true)
+            }
+            "shift" => {
+                let by = rest.first().map_or(1, |word| number(word).map_or(0, |(number, _)| number));
+                let by = usize::try_from(by).unwrap_or(usize::MAX).min(self.arguments.len());
+                self.arguments = Rc::new(self.arguments[by..].to_vec());
+                Ok(true)
+            }
+            name => match self.call(words)? {
+                Some(outcome) => Ok(outcome),
+                None if OTHERS.contains(&name) => {
+                    let what = plain(&words.join(" "), 120);
+                    let instead = format!("`{what}`, which starts no Linux kernel");
+                    self.loaded = Loaded { instead: Some((Cause::BootEntry, instead)), ..Loaded::default() };
+                    Ok(true)
+                }
+                None if INERT.contains(&name) => Ok(true),
+                None if name.contains('=') => Ok(self.assign(name)),
+                // GRUB itself says that it cannot find such a command, and goes on as if it had succeeded.
+                None => {
+                    self.unknown(name);
+                    Ok(!UNKNOWABLE.contains(&name))
+                }
+            },
+        }
+    }
+
+    /// `NAME=VALUE`.
+    fn assign(&mut self, word: &str) -> bool {
+        match word.split_once('=') {
+            Some((name, value)) if !name.is_empty() => self.set(name, value),
+            _ => false,
+        }
+    }
+
+    fn count(&mut self, words: &[String], by: i64) -> bool {
+        let Some(name) = words.first() else { return false };
+        let value = self.variables.get(name).and_then(|value| value.parse::<i64>().ok()).unwrap_or(0);
+        self.set(name, &value.saturating_add(by).to_string())
+    }
+
+    fn condition(&mut self, words: &[String]) -> Outcome {
+        let mut enough = true;
+        let outcome = holds(words, &mut |ask, path| {
+            enough &= self.budget.look().is_ok();
+            enough && self.ask(ask, path)
+        });
+        if enough { Ok(outcome) } else { Err(Stop::TooMuch) }
+    }
+
+    fn ask(&mut self, ask: Ask, path: &str) -> bool {
+        let Some(file) = self.file(path) else { return false };
+        let kind = self.volumes.kind(&file);
+        match ask {
+            Ask::Folder => kind == Some(Kind::Folder),
+            Ask::There => kind.is_some(),
+            Ask::File => kind.is_some_and(|kind| kind != Kind::Folder),
+            // A limit of nothing fails for every file that has a byte.
+            Ask::Filled => {
+                kind == Some(Kind::File) && self.volumes.get(file.volume).dir.read(&file.path, 0).is_err()
+            }
+        }
+    }
+
+    /// Reads the environment block, `$prefix/grubenv` unless another file is named.
+    fn load_env(&mut self, words: &[String]) -> Outcome {
+        let mut options = Options::new(words);
+        let mut path = format!("{}/grubenv", self.variables.get("prefix").unwrap_or_default());
+        let mut only = Vec::new();
+        while let Some((option, word)) = options.next() {
+            match option {
+                Some("-f" | "--file") => path = options.value(word).unwrap_or_default(),
+                Some(_) => {}
+                None => only.push(word.to_owned()),
+            }
+        }
+        let Some(file) = self.file(&path) else { return Ok(false) };
+        let Some(block) = self.read(&file, grubenv::LIMIT_BYTES)? else { return Ok(false) };
+        match grubenv::parse(&block) {
+            Ok(variables) => {
+                for (name, value) in variables {
+                    self.budget.spend(value.len())?;
+                    if only.is_empty() || only.contains(&name) {
+                        self.set(&name, &value);
+                    }
+                }
+                Ok(true)
+            }
+            Err(why) => {
+                let name = self.volumes.describe(&file);
+                self.note(format!("{name} is no environment block: {why}"));
+                Ok(false)
+            }
+        }
+    }
+
+    /// Adds an entry or a submenu.
+    fn menu_entry(&mut self, words: &[String], block: Option<&Rc<Script>>, submenu: bool, line: u32) -> bool {
+        let mut options = Options::new(words);
+        let mut id = None;
+        let mut arguments = Vec::new();
+        while let Some((option, word)) = options.next() {
+            match option {
+                Some("--id") => id = options.value(word),
+                Some("--class" | "--users" | "--hotkey" | "--source") => drop(options.value(word)),
+                Some(_) => {}
+                None => arguments.push(word.to_owned()),
+            }
+        }
+        let (Some(title), Some(body)) = (arguments.first().cloned(), block) else {
+            self.note("an entry without a title or a block");
+            return false;
+        };
+        let id = id.unwrap_or_else(|| title.clone());
+        self.add_entry(MenuEntry {
+            title,
+            id,
+            arguments,
+            body: Rc::clone(body),
+            submenu,
+            line,
+            way: Way::Grub,
+        })
+    }
+
+    fn linux(&mut self, words: &[String], line: u32) -> Outcome {
+        self.loaded = Loaded::default();
+        let Some((path, options)) = words.split_first() else { return Ok(false) };
+        self.budget.look()?;
+        match self.file(path).filter(|file| self.volumes.kind(file) == Some(Kind::File)) {
+            Some(file) => {
+                self.loaded.options = command_line(options);
+                self.loaded.kernel = Some(file);
+                let source = self.here.as_ref().map(|(source, _)| Rc::clone(source));
+                self.loaded.place = source.map(|source| (source, line));
+                Ok(true)
+            }
+            None => {
+                let missing = format!("the kernel {}, which is not there", self.describe(path));
+                self.loaded.instead = Some((Cause::BootKernel, missing));
+                Ok(false)
+            }
+        }
+    }
+
+    fn initrd(&mut self, words: &[String]) -> Outcome {
+        if self.loaded.kernel.is_none() {
+            return Ok(false);
+        }
+        let mut initrds = Vec::new();
+        for path in words.iter().filter(|word| !word.starts_with("--")) {
+            self.budget.look()?;
+            match self.file(path).filter(|file| self.volumes.kind(file) == Some(Kind::File)) {
+                Some(file) => initrds.push(file),
+                None => {
+                    let missing = format!("the initrd {}, which is not there", self.describe(path));
+                    self.loaded.instead = Some((Cause::BootKernel, missing));
+                    return Ok(false);
+                }
+            }
+        }
+        self.loaded.initrds = initrds;
+        Ok(true)
+    }
+
+    /// A path of GRUB, for a failure.
+    fn describe(&self, path: &str) -> String {
+        match self.file(path) {
+            Some(file) => plain(&self.volumes.describe(&file), 200),
+            None => format!(
+                "{} (root is {:?})",
+                plain(path, 200),
+                plain(self.variables.get("root").unwrap_or_default(), 60)
+            ),
+        }
+    }
+
+    fn source(&mut self, words: &[String]) -> Outcome {
+        let Some(file) = words.first().and_then(|path| self.file(path)) else { return Ok(false) };
+        match self.run_file(&file)? {
+            Some(outcome) => Ok(outcome),
+            None => Ok(self.missing(&file)),
+        }
+    }
+
+    fn missing(&mut self, file: &BootFile) -> bool {
+        let name = self.volumes.describe(file);
+        self.note(format!("{name} is not there"));
+        false
+    }
+
+    /// Goes on with another file. It has a menu of its own, and sees only what was exported.
+    fn configfile(&mut self, words: &[String]) -> Outcome {
+        let usual = || format!("{}/grub.cfg", self.variables.get("prefix").unwrap_or_default());
+        let path = words.first().cloned().unwrap_or_else(usual);
+        let Some(file) = self.file(&path) else { return Ok(false) };
+        self.budget.spend(self.variables.bytes())?;
+        let inner = self.variables.exported();
+        let variables = std::mem::replace(&mut self.variables, inner);
+        let menu = std::mem::take(&mut self.menu);
+        let ran = match self.run_file(&file) {
+            Err(Stop::Exit | Stop::Return(_)) => Ok(Some(true)),
+            other => other,
+        }?;
+        if !self.menu.is_empty() || self.loaded.kernel.is_some() {
+            return Err(Stop::Settled);
+        }
+        (self.variables, self.menu) = (variables, menu);
+        match ran {
+            Some(outcome) => Ok(outcome),
+            None => Ok(self.missing(&file)),
+        }
+    }
+}
+
+fn levels(words: &[String]) -> u64 {
+    words.first().and_then(|word| number(word)).map_or(1, |(number, _)| number)
+}
+
+/// The command line that GRUB hands to a kernel: words with a space in quotes, quotes and backslashes behind a backslash.
+fn command_line(words: &[String]) -> String {
+    let mut line = String::new();
+    for word in words {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        let quote = if word.contains(' ') { "\"" } else { "" };
+        line.push_str(quote);
+        for (at, c) in word.char_indices() {
+            let escape = word[at..].strip_prefix("\\x").is_some_and(|rest| {
+                rest.len() >= 2 && rest.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit)
+            });
+            if matches!(c, '\\' | '\'' | '"') && !escape {
+                line.push('\\');
+            }
+            line.push(if c.is_control() { ' ' } else { c });
+        }
+        line.push_str(quote);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_quoted_as_grub_does() {
+        for (words, expected) in [
+            (vec!["root=UUID=1", "ro", "quiet"], "root=UUID=1 ro quiet"),
+            (vec!["dyndbg=file x.c +p", "a"], "\"dyndbg=file x.c +p\" a"),
+            (vec!["a\\b", "it's"], "a\\\\b it\\'s"),
+            (vec!["root=LABEL=a\\x20b"], "root=LABEL=a\\x20b"),
+            (vec!["a\nb\0c"], "a b c"),
+            (vec![], ""),
+        ] {
+            let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+            assert_eq!(command_line(&words), expected);
+        }
+    }
+
+    #[test]
+    fn the_lists_are_sorted() {
+        assert!(INERT.is_sorted() && OTHERS.is_sorted() && UNKNOWABLE.is_sorted());
+    }
+}
