@@ -30,10 +30,11 @@ mod tests;
 pub mod version;
 mod volumes;
 
-pub use entry::{Entry, Place, Way};
+pub use entry::{Entry, Place, Way, parameter};
 pub use volumes::{BootFile, Prioritised, Volume, VolumeId, Volumes};
 
 use entry::{Notes, plain};
+use limits::Budget;
 use systemd_boot::Installed;
 
 /// How a machine is started.
@@ -116,7 +117,8 @@ pub fn of_grub_cfg(
     text: &[u8],
 ) -> Result<Option<Entry>, Failure> {
     let mut notes = Notes::default();
-    let entry = grub::of_text(volumes, wanted, &mut notes, file, &String::from_utf8_lossy(text))?;
+    let entry =
+        grub::of_text(volumes, wanted, &mut notes, &mut Budget::new(), file, &String::from_utf8_lossy(text))?;
     Ok(entry.map(|entry| Entry { skipped: notes.into_kept(), ..entry }))
 }
 
@@ -124,7 +126,7 @@ pub fn of_grub_cfg(
 fn found(volumes: &Volumes, wanted: &Wanted, notes: &mut Notes) -> Result<Entry, Failure> {
     if let Some(path) = &wanted.grub_cfg {
         let file = given_file(volumes, "GRUBCFG_PATH", path)?;
-        return grub::of_file(volumes, wanted, notes, &file)?
+        return grub::of_file(volumes, wanted, notes, &mut Budget::new(), &file)?
             .ok_or_else(|| Failure::new(Cause::BootEntry, format_args!("GRUBCFG_PATH: {}", notes.words())));
     }
     let installed = systemd_boot::installed(volumes, wanted);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::grub::assignments;
 use super::limits::SMALL_BYTES;
-use super::volumes::Volumes;
+use super::volumes::{Volumes, clean};
 use crate::cause::Cause;
 use crate::failure::Failure;
 
@@ -47,7 +47,8 @@ pub(super) fn make(volumes: &Volumes, with_initrd: bool) -> Result<String, Failu
         }
     };
     let mut line = format!("root={name} ro");
-    let subvolume = root.subvolume.trim_matches('/');
+    let subvolume = format!("{}/{}", root.at, root.subvolume);
+    let subvolume = clean(&subvolume).trim_start_matches('/').to_owned();
     if !subvolume.is_empty() && !text.contains("rootflags=") {
         line += &format!(" rootflags=subvol={subvolume}");
     }

@@ -75,6 +75,33 @@ impl Entry {
     }
 }
 
+/// The value of a parameter on a kernel's command line, as of `root` in `root=UUID=1 ro`: the last one counts. Quotes around it, or
+/// around the parameter as a whole, are left out.
+pub fn parameter<'a>(options: &'a str, name: &str) -> Option<&'a str> {
+    let mut found = None;
+    let mut rest = options;
+    while !rest.trim_start().is_empty() {
+        rest = rest.trim_start();
+        let mut quoted = false;
+        let is_end = |c: char| {
+            quoted ^= c == '"';
+            c.is_ascii_whitespace() && !quoted
+        };
+        let (word, after) = rest.split_at(rest.find(is_end).unwrap_or(rest.len()));
+        rest = after;
+        // What follows is for the first process.
+        if word == "--" {
+            break;
+        }
+        let word = word.strip_prefix('"').unwrap_or(word);
+        if let Some(value) = word.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')) {
+            let value = value.strip_prefix('"').unwrap_or(value);
+            found = Some(value.strip_suffix('"').unwrap_or(value));
+        }
+    }
+    found
+}
+
 /// What was passed over.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
@@ -109,4 +136,28 @@ impl Notes {
 /// The beginning of a text, without control characters.
 pub(super) fn plain(text: &str, most_characters: usize) -> String {
     text.chars().take(most_characters).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_value_of_a_parameter_counts() {
+        for (options, expected) in [
+            ("root=UUID=1 ro quiet", Some("UUID=1")),
+            ("ro root=/dev/sda1 root=/dev/sdb1", Some("/dev/sdb1")),
+            ("nfsroot=a ro", None),
+            ("a=\"b root=no\" root=LABEL=x", Some("LABEL=x")),
+            ("root=\"LABEL=a b\" ro", Some("LABEL=a b")),
+            ("\"root=LABEL=a b\" ro", Some("LABEL=a b")),
+            ("ro -- root=no", None),
+            ("root", None),
+            ("root=", Some("")),
+            ("root=\"", Some("")),
+            ("", None),
+        ] {
+            assert_eq!(parameter(options, "root"), expected, "{options:?}");
+        }
+    }
 }

@@ -35,13 +35,13 @@ pub(super) fn of_text(
     volumes: &Volumes,
     wanted: &Wanted,
     notes: &mut Notes,
+    budget: &mut Budget,
     file: &BootFile,
     text: &str,
 ) -> Result<Option<Entry>, Failure> {
     let source = Rc::new(Source { name: volumes.describe(file), file: file.clone() });
     let script = parse(text, &source, notes);
-    let mut budget = Budget::new();
-    let mut machine = Machine::new(volumes, wanted, notes, &mut budget);
+    let mut machine = Machine::new(volumes, wanted, notes, budget);
     machine.begin_at(file);
     machine.default_entry(&script)
 }
@@ -54,6 +54,7 @@ pub(super) fn of_file(
     volumes: &Volumes,
     wanted: &Wanted,
     notes: &mut Notes,
+    budget: &mut Budget,
     file: &BootFile,
 ) -> Result<Option<Entry>, Failure> {
     let content = match volumes.get(file.volume).dir.read(&file.path, CONFIG_BYTES) {
@@ -64,7 +65,7 @@ pub(super) fn of_file(
             return Ok(None);
         }
     };
-    let entry = of_text(volumes, wanted, notes, file, &String::from_utf8_lossy(&content))?;
+    let entry = of_text(volumes, wanted, notes, budget, file, &String::from_utf8_lossy(&content))?;
     if entry.is_none() {
         notes.add(format!("{} leads to no menu entry", volumes.describe(file)));
     }
@@ -76,8 +77,9 @@ pub(super) fn of_file(
 /// # Errors
 /// Those of [`of_text`].
 pub(super) fn entry(volumes: &Volumes, wanted: &Wanted, notes: &mut Notes) -> Result<Option<Entry>, Failure> {
+    let mut budget = Budget::new();
     for file in places(volumes, wanted.firmware) {
-        if let Some(entry) = of_file(volumes, wanted, notes, &file)? {
+        if let Some(entry) = of_file(volumes, wanted, notes, &mut budget, &file)? {
             return Ok(Some(entry));
         }
     }
