@@ -52,9 +52,8 @@ pub fn look(
     firmware: Architecture,
 ) -> Result<Found, EspError> {
     let esp = Esp::open(disk, partition.start_bytes(table), partition.length_bytes(table))?;
-    let (loaders, foreign) = loaders::of(&esp, firmware)?
-        .into_iter()
-        .partition(|loader| loader.architecture.is_none_or(|architecture| architecture == firmware));
+    let (loaders, foreign) =
+        loaders::of(&esp, firmware)?.into_iter().partition(|loader| loader.architecture == firmware);
     Ok(Found { loaders, foreign })
 }
 

@@ -112,7 +112,7 @@ fn a_loader_for_another_architecture_is_told_apart() {
     let found = esp::look(&file, &table, partition, Architecture::X64).unwrap();
     assert!(found.loaders.is_empty());
     let [foreign] = &found.foreign[..] else { panic!("{found:?}") };
-    assert_eq!(foreign.architecture, Some(Architecture::Aarch64));
+    assert_eq!(foreign.architecture, Architecture::Aarch64);
     // And where nothing was put.
     let (_device, file, table) = disk(512, false, &filesystem(folder.path(), &["-F", "16"], &[]));
     let partition = esp::partitions(&table).next().unwrap();

@@ -180,10 +180,10 @@ fn wanted(
                 return Ok(Wanted { partition: hard_drive(disk, &table, partition)?, loaders });
             }
             Ok(found) => why.push(match found.foreign.first() {
-                Some(esp::Loader { path, architecture: Some(other) }) => {
+                Some(esp::Loader { path, architecture: other }) => {
                     format!("{path} on partition {number} is for {other}, the firmware for {architecture}")
                 }
-                _ => format!("partition {number} has no loader for {architecture}"),
+                None => format!("partition {number} has no loader for {architecture}"),
             }),
             Err(error) => why.push(format!("partition {number}: {error}")),
         }

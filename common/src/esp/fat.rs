@@ -52,8 +52,8 @@ impl<'a> Esp<'a> {
         Ok(Self { files: FileSystem::new(window, FsOptions::new())? })
     }
 
-    /// What is in a folder, at most 4,096 entries, without `.` and `..`; `\` is the root. `None` where there is no such
-    /// folder.
+    /// What is in a folder, at most 4,096 entries, without `.` and `..` and what cannot be a name; `\` is the root. `None`
+    /// where there is no such folder.
     ///
     /// # Errors
     /// [`EspError::Io`]
@@ -63,7 +63,7 @@ impl<'a> Esp<'a> {
         for entry in folder.iter().take(MOST_ITEMS) {
             let entry = entry?;
             let name = entry.file_name();
-            if name != "." && name != ".." {
+            if is_name(&name) {
                 items.push(Item { name, is_folder: entry.is_dir(), length_bytes: entry.len() });
             }
         }
@@ -121,6 +121,12 @@ fn find<'b, 'a: 'b>(
         }
     }
     Ok(None)
+}
+
+/// Whether a FAT filesystem allows this name. What does not would lead elsewhere as a part of a path, or break a log's line.
+fn is_name(name: &str) -> bool {
+    let is_forbidden = |c: char| c.is_control() || "\"*/:<>?\\|".contains(c);
+    !name.contains(is_forbidden) && !["", ".", ".."].contains(&name)
 }
 
 fn parts(path: &str) -> impl Iterator<Item = &str> {

@@ -1,10 +1,15 @@
 //! The programs on an EFI system partition that start an operating system.
 
+use tracing::debug;
+
 use super::{Esp, EspError};
 use crate::efi::Architecture;
 
 /// More vendors' folders than this are not looked into.
 const MOST_VENDORS: usize = 64;
+
+/// Nor is a longer name looked at, in characters: a path has to fit into a log's line.
+const LONGEST_NAME: usize = 64;
 
 /// The header of a program lies in its first bytes, behind the one of MS-DOS.
 const HEADER_BYTES: u64 = 4096;
@@ -14,8 +19,8 @@ const HEADER_BYTES: u64 = 4096;
 pub struct Loader {
     /// Where it is: `\EFI\BOOT\BOOTX64.EFI`, spelled as on the partition.
     pub path: String,
-    /// What it was built for; `None` where its header does not say, and so it is no program.
-    pub architecture: Option<Architecture>,
+    /// What it was built for.
+    pub architecture: Architecture,
 }
 
 /// The removable media path of an architecture (3.5.1.1).
@@ -25,35 +30,45 @@ pub(super) fn fallback_path(firmware: Architecture) -> Option<String> {
 
 /// All loaders whose names are for the firmware, the best first: what it starts by itself, then in each vendor's folder shim
 /// before GRUB, since the one is what Secure Boot starts and leads to the other, then systemd-boot, then what else there is.
+///
+/// # Errors
+/// Where a folder cannot be read, or nothing but loaders that cannot.
 pub(super) fn of(esp: &Esp<'_>, firmware: Architecture) -> Result<Vec<Loader>, EspError> {
     let mut found = Vec::new();
-    let mut add = |path: String| -> Result<(), EspError> {
-        let architecture = esp.read(&path, HEADER_BYTES)?.and_then(|program| architecture(&program));
-        // What is no program cannot be started, whatever its name is.
-        if architecture.is_some() {
-            found.push(Loader { path, architecture });
-        }
-        Ok(())
-    };
     let Some(vendors) = esp.list("\\EFI")? else { return Ok(found) };
-    let vendors: Vec<String> =
-        vendors.into_iter().filter(|item| item.is_folder).map(|item| item.name).take(MOST_VENDORS).collect();
+    let is_short = |name: &str| name.chars().count() <= LONGEST_NAME;
+    let vendors = vendors.into_iter().filter(|item| item.is_folder && is_short(&item.name));
+    let vendors: Vec<String> = vendors.map(|item| item.name).take(MOST_VENDORS).collect();
     let is_fallback = |name: &&String| name.eq_ignore_ascii_case("BOOT");
     let mut ranked = Vec::new();
     for vendor in vendors.iter().filter(is_fallback).chain(vendors.iter().filter(|name| !is_fallback(name))) {
         for item in esp.list(&format!("\\EFI\\{vendor}"))?.unwrap_or_default() {
             let rank = rank(&item.name, firmware, is_fallback(&vendor));
-            if let (false, Some(rank)) = (item.is_folder, rank) {
+            if let (false, true, Some(rank)) = (item.is_folder, is_short(&item.name), rank) {
                 ranked.push((rank, format!("\\EFI\\{vendor}\\{}", item.name)));
             }
         }
     }
     // A sort that keeps the order of equals: that of the folder.
     ranked.sort_by_key(|(rank, _)| *rank);
+    let mut broken = None;
     for (_, path) in ranked {
-        add(path)?;
+        match esp.read(&path, HEADER_BYTES) {
+            // What is no program cannot be started, whatever its name is.
+            Ok(program) => found.extend(
+                program.as_deref().and_then(architecture).map(|architecture| Loader { path, architecture }),
+            ),
+            // One that is damaged does not stand in the way of the others.
+            Err(error) => {
+                debug!("{path}: {error}");
+                broken.get_or_insert(error);
+            }
+        }
     }
-    Ok(found)
+    match broken {
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
+    }
 }
 
 /// The place of a file among others, by its name; `None` for one that starts no operating system, or is for another

@@ -78,7 +78,7 @@ fn each_kind_of_fat_is_read() {
             "\\EFI\\A vendor with a long name\\Boot Manager.efi",
         ];
         assert_eq!(paths, expected, "{kind:?}");
-        assert!(found.iter().all(|loader| loader.architecture == Some(Architecture::X64)));
+        assert!(found.iter().all(|loader| loader.architecture == Architecture::X64));
         assert_eq!(esp.read("/efi/boot/BootX64.efi", 6000).unwrap().unwrap(), program());
         assert_eq!(esp.read("\\EFI\\BOOT\\BOOTX64.EFI", 600).unwrap().unwrap(), program()[..600]);
         for missing in ["\\EFI\\BOOT", "\\EFI\\BOOT\\BOOTAA64.EFI", "\\EFI\\arch\\x.efi", "\\", ""] {
@@ -103,6 +103,20 @@ fn what_is_no_program_is_no_loader() {
     assert!(look(&Bytes(disk.clone()), disk.len() as u64).unwrap().is_empty());
     let empty = made(FatType::Fat16, &[]);
     assert!(look(&Bytes(empty.clone()), empty.len() as u64).unwrap().is_empty());
+}
+
+#[test]
+fn a_damaged_loader_does_not_hide_the_others() {
+    let mut disk = made(FatType::Fat16, &["EFI/BOOT/BOOTX64.EFI", "EFI/debian/grubx64.efi"]);
+    let at = disk.windows(11).position(|name| name == b"BOOTX64 EFI").unwrap();
+    // Its first cluster is the last that a number can name, behind the disk's end.
+    disk[at + 26..at + 28].copy_from_slice(&0xffefu16.to_le_bytes());
+    let length_bytes = disk.len() as u64;
+    assert_eq!(look(&Bytes(disk.clone()), length_bytes).unwrap(), ["\\EFI\\debian\\grubx64.efi"]);
+    let at = disk.windows(11).position(|name| name == b"GRUBX64 EFI").unwrap();
+    disk[at + 26..at + 28].copy_from_slice(&0xffefu16.to_le_bytes());
+    let error = look(&Bytes(disk), length_bytes).unwrap_err();
+    assert!(error.to_string().contains("ends after 0 of 5000 bytes"), "{error}");
 }
 
 #[test]
