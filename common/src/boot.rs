@@ -7,8 +7,10 @@
 //! 3. the newest kernel in /boot.
 //!
 //! A configuration that cannot be read, or leads to nothing, is passed over with a note ([`Entry::skipped`]); one that leads to
-//! what is not there, or is no kernel, is a failure: the machine would not start from it either. What images say is hostile:
-//! time, depth and memory are bounded.
+//! what is not there, or is no kernel, is a failure. Of the two causes, [`Cause::BootKernel`] is a disk that will not start:
+//! kernel or initrd are missing on a volume that is known. [`Cause::BootEntry`] says only that there is nothing to load from
+//! here: the default may be a unified kernel image or a hypervisor, or be on a volume that was not given. What images say is
+//! hostile: time, depth and memory are bounded.
 
 use std::path::Path;
 

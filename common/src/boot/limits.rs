@@ -11,7 +11,7 @@ pub(super) const MOST_ENTRIES: usize = 512;
 
 /// The work that one search may take. One unit is a command of a script or 64 bytes that a word became; a look at a file
 /// costs as much as [`LOOK`] of them.
-const WORK: u32 = 300_000;
+const WORK: u32 = 100_000;
 
 /// What a look at a file costs.
 const LOOK: u32 = 20;

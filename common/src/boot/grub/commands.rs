@@ -277,8 +277,7 @@ impl Machine<'_> {
                 Ok(true)
             }
             None => {
-                let missing = format!("the kernel {}, which is not there", self.describe(path));
-                self.loaded.instead = Some((Cause::BootKernel, missing));
+                self.loaded.instead = Some(self.missing_file("kernel", path));
                 Ok(false)
             }
         }
@@ -294,8 +293,7 @@ impl Machine<'_> {
             match self.file(path).filter(|file| self.volumes.kind(file) == Some(Kind::File)) {
                 Some(file) => initrds.push(file),
                 None => {
-                    let missing = format!("the initrd {}, which is not there", self.describe(path));
-                    self.loaded.instead = Some((Cause::BootKernel, missing));
+                    self.loaded.instead = Some(self.missing_file("initrd", path));
                     return Ok(false);
                 }
             }
@@ -304,15 +302,20 @@ impl Machine<'_> {
         Ok(true)
     }
 
-    /// A path of GRUB, for a failure.
-    fn describe(&self, path: &str) -> String {
-        match self.file(path) {
-            Some(file) => plain(&self.volumes.describe(&file), 200),
-            None => format!(
-                "{} (root is {:?})",
-                plain(path, 200),
-                plain(self.variables.get("root").unwrap_or_default(), 60)
-            ),
+    /// Why a file cannot be loaded. On a volume that is not known it may well be there.
+    fn missing_file(&self, what: &str, path: &str) -> (Cause, String) {
+        let Some(file) = self.file(path) else {
+            let root = plain(self.variables.get("root").unwrap_or_default(), 60);
+            let path = plain(path, 200);
+            return (
+                Cause::BootEntry,
+                format!("the {what} {path}, whose device is not known (root is {root:?})"),
+            );
+        };
+        let name = plain(&self.volumes.describe(&file), 200);
+        match &self.lost {
+            Some(lost) => (Cause::BootEntry, format!("the {what} {name}, which is not there; {lost}")),
+            None => (Cause::BootKernel, format!("the {what} {name}, which is not there")),
         }
     }
 

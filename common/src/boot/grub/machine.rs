@@ -92,6 +92,8 @@ pub(super) struct Machine<'a> {
     pub(super) here: Option<(Rc<Source>, u32)>,
     /// Commands that were noted as unknown.
     unknown: Vec<String>,
+    /// What `search` was to make the root and is on no volume, until it finds one.
+    pub(super) lost: Option<String>,
 }
 
 impl<'a> Machine<'a> {
@@ -115,6 +117,7 @@ impl<'a> Machine<'a> {
             depth: 0,
             here: None,
             unknown: Vec::new(),
+            lost: None,
         }
     }
 

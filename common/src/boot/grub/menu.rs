@@ -70,6 +70,7 @@ impl Machine<'_> {
         let fallback = self.variables.get("fallback").unwrap_or_default().to_owned();
         for word in fallback.split_ascii_whitespace().take(16) {
             let Some((at, _)) = pick(menu, word) else { continue };
+            self.variables.unset("chosen");
             self.notes.add(format!("{failure}; its fallback is entry {word}"));
             if let Started::Kernel(entry) = self.start(&menu[at], None, &mut titles)? {
                 return Ok(entry);
@@ -92,6 +93,15 @@ impl Machine<'_> {
         if chosen.submenu {
             self.variables = self.variables.exported();
         }
+        // Its ids, down to this one: what a default would be that means it.
+        let id = chosen.id.replace('>', ">>");
+        let chain = self
+            .variables
+            .get("chosen")
+            .filter(|above| !above.is_empty())
+            .map(|above| format!("{above}>{id}"));
+        self.variables.set("chosen", &chain.unwrap_or(id));
+        self.variables.export("chosen");
         match rest {
             Some(rest) => drop(self.variables.set("default", rest)),
             None => self.variables.unset("default"),

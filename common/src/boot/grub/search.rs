@@ -51,6 +51,7 @@ impl Machine<'_> {
         if name != "search" {
             variable = names.get(1).map(|name| (*name).to_owned());
         }
+        let variable = variable.filter(|name| !name.is_empty()).unwrap_or("root".to_owned());
         let mut found = None;
         for (id, volume) in self.volumes.iter() {
             let is = match by {
@@ -80,11 +81,18 @@ impl Machine<'_> {
                 By::PartitionUuid => "the partition UUID",
                 By::DiskUuid => "a disk of the UUID",
             };
-            self.note(format!("no volume has {by} {}", plain(wanted, 80)));
+            let lost = format!("no volume has {by} {}", plain(wanted, 80));
+            self.note(&lost);
+            if variable == "root" {
+                self.lost = Some(lost);
+            }
             return Ok(false);
         };
+        if variable == "root" {
+            self.lost = None;
+        }
         let device = self.volumes.device(id);
-        Ok(self.set(variable.as_deref().filter(|name| !name.is_empty()).unwrap_or("root"), &device))
+        Ok(self.set(&variable, &device))
     }
 
     /// `probe --set=VARIABLE --fs-uuid DEVICE`.
