@@ -116,6 +116,12 @@ causes! {
     BootEntry = "boot-entry",
     /// The kernel or an initrd that the installed system's boot loader would start is not there.
     BootKernel = "boot-kernel",
+    /// The `root=` of the kernel's command line is not the installed system's root.
+    BootRoot = "boot-root",
+    /// The kernel was built for another architecture than this machine's.
+    BootArchitecture = "boot-architecture",
+    /// The running kernel cannot start the installed system's one, or must not. `REBOOT_MODE=reboot` goes through the firmware.
+    Kexec = "kexec",
 
     /// The action does not see the processes of its host: `pid: host` is missing in the Template.
     PidHost = "pid-host",

@@ -14,7 +14,14 @@ use crate::stop;
 use crate::table::{self, PartitionKind, PartitionTable, TableError};
 
 mod choose;
+pub mod devices;
+pub mod fstab;
 mod look;
+mod root_parameter;
+mod volumes;
+
+pub use root_parameter::{RootParameter, check_root};
+pub use volumes::{Installed, find_system, find_system_by_boot_files, with_volumes};
 
 use choose::{Candidate, Finding, choose};
 

@@ -12,6 +12,7 @@ pub mod efi;
 pub mod esp;
 pub mod failure;
 pub mod installed;
+pub mod kernel_image;
 pub mod log;
 pub mod mount;
 pub mod network;

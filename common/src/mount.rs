@@ -182,22 +182,39 @@ impl Mount {
     /// # Errors
     /// [`Cause::DiskBusy`] when somebody else has mounted it, [`Cause::Mount`] with what the filesystem's driver says.
     pub fn new(device: Device, filesystem: Filesystem, access: Access) -> Result<Self, Failure> {
+        Self::with(device, filesystem.name(), filesystem.options(access), access)
+    }
+
+    /// Mounts a FAT filesystem, as of an EFI system partition, for looking.
+    ///
+    /// # Errors
+    /// As [`Mount::new`]; [`Cause::Mount`] also where the kernel knows no vfat.
+    pub fn vfat(device: Device) -> Result<Self, Failure> {
+        Self::with(device, "vfat", &[], Access::Look)
+    }
+
+    fn with(
+        device: Device,
+        kind: &str,
+        options: &[(&str, Option<&str>)],
+        access: Access,
+    ) -> Result<Self, Failure> {
         let name = device.name().to_owned();
-        let doing = || format!("mounting {name} ({})", filesystem.name());
+        let doing = || format!("mounting {name} ({kind})");
         if !device.becomes_free(CLAIM_TIMEOUT).with_context(doing).because(Cause::Mount)? {
             let text = "is in use: it is mounted outside this container, or another program holds it";
             return Err(Failure::new(Cause::DiskBusy, format_args!("{name} {text}")));
         }
         let block_device = device.open()?;
-        let context = fsopen(filesystem.name(), FsOpenFlags::FSOPEN_CLOEXEC)
-            .with_context(|| format!("{}: the kernel that runs this action knows no {0}", doing()))
+        let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
+            .with_context(|| format!("{}: the kernel that runs this action knows no {kind}", doing()))
             .because(Cause::Mount)?;
-        let mount = attach(&context, &device, filesystem, access)
+        let mount = attach(&context, &device, options, access)
             .map_err(|error| anyhow::Error::from(error).context(told(&context)))
             .with_context(doing)
             .because(Cause::Mount)?;
         let root = RootDir::at(&mount).with_context(doing).because(Cause::Mount)?;
-        debug!("mounted {name} ({}) for {access:?}", filesystem.name());
+        debug!("mounted {name} ({kind}) for {access:?}");
         Ok(Self { device, access, open: Some(Open { root, block_device, _mount: mount }) })
     }
 
@@ -246,7 +263,12 @@ impl Drop for Mount {
     }
 }
 
-fn attach(context: &OwnedFd, device: &Device, filesystem: Filesystem, access: Access) -> io::Result<OwnedFd> {
+fn attach(
+    context: &OwnedFd,
+    device: &Device,
+    options: &[(&str, Option<&str>)],
+    access: Access,
+) -> io::Result<OwnedFd> {
     fsconfig_set_string(context, "source", device.path.as_path())?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
@@ -255,7 +277,7 @@ fn attach(context: &OwnedFd, device: &Device, filesystem: Filesystem, access: Ac
         fsconfig_set_flag(context, "ro")?;
         attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
     }
-    for (key, value) in filesystem.options(access) {
+    for (key, value) in options {
         match value {
             Some(value) => fsconfig_set_string(context, *key, *value)?,
             None => fsconfig_set_flag(context, *key)?,

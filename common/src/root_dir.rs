@@ -131,12 +131,25 @@ impl RootDir {
         }
     }
 
-    fn read_within(&self, path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
+    /// A regular file, open for reading. As long as it is open, its filesystem cannot be unmounted.
+    ///
+    /// # Errors
+    /// [`Cause::File`] when it is not there, is a fifo, socket, device or folder, or cannot be opened.
+    pub fn file(&self, path: impl AsRef<Path>) -> Result<File, Failure> {
+        self.regular(path.as_ref()).doing("opening", path.as_ref())
+    }
+
+    fn regular(&self, path: &Path) -> io::Result<File> {
         // Without O_NONBLOCK the open of a fifo would wait for a writer that never comes.
         let file = File::from(self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?);
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is no regular file"));
         }
+        Ok(file)
+    }
+
+    fn read_within(&self, path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
+        let file = self.regular(path)?;
         let mut content = Vec::new();
         file.take(limit_bytes.saturating_add(1)).read_to_end(&mut content)?;
         if content.len() as u64 > limit_bytes {

@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 pub mod filesystem;
+pub mod kexec;
 
 mod ioctls {
     //! The numbers come from `linux/fs.h` and `linux/blkpg.h`.
