@@ -16,6 +16,7 @@ mod commands;
 mod condition;
 mod entries;
 mod lexer;
+mod load;
 mod machine;
 mod menu;
 mod options;
