@@ -181,9 +181,10 @@ impl Disk {
         let serial = self.serial.clone().unwrap_or_else(|| format!("DISK{index:04}"));
         let logical = self.logical_block_bytes;
         let physical = self.physical_block_bytes.unwrap_or(logical);
+        // 0 is the kernel that a machine may be given, 1 a network that goes before the disks.
         device += &format!(
             ",serial={serial},logical_block_size={logical},physical_block_size={physical},bootindex={}",
-            index + 1
+            index + 2
         );
         device
     }
