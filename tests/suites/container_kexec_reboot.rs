@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Output};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nibs_tests::binaries::binary;
 use nibs_tests::loop_device::run;
@@ -18,14 +19,20 @@ const SIGINT: i32 = 2;
 const CAPABILITIES: &[&str] =
     &["CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"];
 
-struct Container {
-    environment: Vec<&'static str>,
+struct Container<'a> {
+    environment: Vec<&'a str>,
+    /// A folder of the host as the volume /worker.
+    worker: Option<&'a Path>,
+    /// How many tenths of a second the machine lives longer than the action, if it is let.
+    tenths_after: u32,
     host_processes: bool,
     capabilities: Vec<&'static str>,
 }
 
 struct Ended {
     action: Outcome,
+    /// When runc was done with it.
+    action_ended: SystemTime,
     /// How the machine's first process ended.
     machine: ExitStatus,
     /// Whether it was still running some seconds after the action's end.
@@ -34,18 +41,20 @@ struct Ended {
     between: Option<Duration>,
 }
 
-impl Default for Container {
+impl Default for Container<'_> {
     fn default() -> Self {
         Self {
             environment: vec!["WAIT_SECONDS=1.5"],
+            worker: None,
+            tenths_after: 50,
             host_processes: true,
             capabilities: CAPABILITIES.to_vec(),
         }
     }
 }
 
-impl Container {
-    /// Runs the action as the only container of a machine that lives five seconds longer than it, if it is let.
+impl Container<'_> {
+    /// Runs the action as the only container of a machine.
     fn run(&self) -> Ended {
         let folder = tempfile::Builder::new().prefix("nibs-container-").tempdir().unwrap();
         let at = folder.path();
@@ -62,8 +71,9 @@ impl Container {
         let name = at.file_name().unwrap().to_str().unwrap();
         let script = format!(
             "runc --root {at}/state run --bundle {at} {name} > {at}/out 2> {at}/err; echo $? > {at}/code\n\
-             for i in $(seq 50); do date +%s.%N >> {at}/alive; sleep 0.1; done; touch {at}/survived",
-            at = at.display()
+             for i in $(seq {tenths}); do date +%s.%N >> {at}/alive; sleep 0.1; done; touch {at}/survived",
+            at = at.display(),
+            tenths = self.tenths_after
         );
         let machine = Command::new("timeout")
             .args([
@@ -87,11 +97,17 @@ impl Container {
         // Appended, so that what was written before is there also when the machine goes in the middle of a line.
         let alive = String::from_utf8(read("alive")).unwrap();
         let last = alive.split_inclusive('\n').rfind(|line| line.ends_with('\n'));
-        let ended = fs::metadata(at.join("code")).unwrap().modified().unwrap();
-        let ended = ended.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        let action_ended = fs::metadata(at.join("code")).unwrap().modified().unwrap();
+        let ended = action_ended.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
         let between =
             last.map(|line| Duration::from_secs_f64((line.trim().parse::<f64>().unwrap() - ended).max(0.0)));
-        Ended { action: Outcome::read(&output), machine, survived: at.join("survived").exists(), between }
+        Ended {
+            action: Outcome::read(&output),
+            action_ended,
+            machine,
+            survived: at.join("survived").exists(),
+            between,
+        }
     }
 
     fn shape(&self, config: &mut Value) {
@@ -109,6 +125,10 @@ impl Container {
             .as_array_mut()
             .unwrap()
             .retain(|mount| ["/proc", "/dev", "/sys"].contains(&mount["destination"].as_str().unwrap()));
+        if let Some(worker) = self.worker {
+            let mount = json!({"destination": "/worker", "source": worker, "type": "bind", "options": ["rbind", "rw"]});
+            config["mounts"].as_array_mut().unwrap().push(mount);
+        }
         let linux = config["linux"].as_object_mut().unwrap();
         linux.remove("maskedPaths");
         linux.remove("readonlyPaths");
@@ -130,7 +150,7 @@ fn container_success_comes_first_and_then_the_machine_reboots() {
     let ended = Container::default().run();
     assert_eq!(ended.action.succeeded(), "the machine reboots 1.5 s after this container is gone");
     assert!(
-        ended.action.text.contains("kexec is not there yet, so the machine reboots"),
+        ended.action.text.contains("REBOOT_MODE=auto: no kexec, so the machine reboots: "),
         "{}",
         ended.action.text
     );
@@ -172,8 +192,38 @@ fn container_without_privilege_fails_at_once_and_names_it() {
 }
 
 #[test]
-fn container_kexec_is_refused_as_long_as_it_is_not_there() {
-    let ended = Container { environment: vec!["REBOOT_MODE=kexec"], ..Container::default() }.run();
-    assert!(ended.action.failed("configuration").contains("REBOOT_MODE=\"kexec\""));
+fn container_kexec_that_cannot_be_leaves_the_machine_up() {
+    let environment = vec!["REBOOT_MODE=kexec", "DEST_DISK=serial:NONE"];
+    let ended = Container { environment, ..Container::default() }.run();
+    // A kernel that was built without the call says so before a disk is looked for.
+    let cause = ended.action.last("cause");
+    assert!(["kexec", "disk-missing"].contains(&cause), "{}", ended.action.text);
+    ended.action.failed(cause);
     assert!(ended.survived, "{:?}", ended.machine);
+}
+
+#[test]
+fn container_hookos_is_asked_to_reboot_where_its_volume_is_there() {
+    for (mode, asked, signal) in [("reboot", true, SIGHUP), ("poweroff", false, SIGINT)] {
+        let volume = tempfile::tempdir().unwrap();
+        let mode = format!("REBOOT_MODE={mode}");
+        let container = Container {
+            environment: vec!["WAIT_SECONDS=1", &mode],
+            worker: Some(volume.path()),
+            tenths_after: 120,
+            ..Container::default()
+        };
+        let ended = container.run();
+        ended.action.succeeded();
+        // Nobody looks for the file here, so the machine goes all the same.
+        assert!(ended_by(ended.machine, signal), "{:?}", ended.machine);
+        let file = volume.path().join("reboot");
+        assert_eq!(file.exists(), asked, "{mode}");
+        if asked {
+            let ended_at = ended.action_ended;
+            let written = fs::metadata(file).unwrap().modified().unwrap();
+            let after = written.duration_since(ended_at).expect("it was written after the container's end");
+            assert!(after >= Duration::from_millis(900), "{after:?}");
+        }
+    }
 }

@@ -20,7 +20,8 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::SigSet;
 
 use crate::cgroup;
-use crate::plan::{Going, Plan};
+use crate::plan::Going;
+use crate::worker::Worker;
 
 /// The argument with which the binary starts itself. It is no option of the action.
 pub const ARGUMENT: &str = "--detached";
@@ -32,14 +33,16 @@ const READY: &str = "ready";
 /// time to remove it (0.5 to 0.8 s were seen).
 const CONTAINER_END: Duration = Duration::from_secs(60);
 
+/// How long a reboot by the in-memory OS is waited for: HookOS looks for the file every second.
+const WORKER_REBOOTS: Duration = Duration::from_secs(5);
+
 /// Starts the process and returns when it is out of the container.
 ///
 /// # Errors
 /// [`Cause::HandOver`] with what the process said.
-pub fn leave_behind(plan: &Plan) -> Result<(), Failure> {
-    let going = if plan.going == Going::Poweroff { "poweroff" } else { "reboot" };
+pub fn leave_behind(going: Going, wait: Duration) -> Result<(), Failure> {
     let mut child = Command::new("/proc/self/exe")
-        .args([ARGUMENT, going, &plan.wait.as_secs_f64().to_string()])
+        .args([ARGUMENT, word(going), &wait.as_secs_f64().to_string()])
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -61,8 +64,19 @@ pub fn leave_behind(plan: &Plan) -> Result<(), Failure> {
     Err(Failure::new(Cause::HandOver, format_args!("{said}; the machine stays up")))
 }
 
-/// The process that is left behind. `arguments` are `reboot` or `poweroff`, and seconds.
+fn word(going: Going) -> &'static str {
+    match going {
+        Going::Kexec => "kexec",
+        Going::Reboot => "reboot",
+        Going::Poweroff => "poweroff",
+        Going::Stay => "stay",
+    }
+}
+
+/// The process that is left behind. `arguments` are `kexec`, `reboot` or `poweroff`, and seconds.
 pub fn main(arguments: &[String]) -> ExitCode {
+    // The container's own view is gone after it was left.
+    let worker = Worker::find();
     let prepared = parse(arguments).and_then(|(going, wait)| Ok((going, wait, leave_container()?)));
     let (going, wait, groups) = match prepared {
         Ok(prepared) => prepared,
@@ -78,15 +92,14 @@ pub fn main(arguments: &[String]) -> ExitCode {
     let gone = wait_until_gone(&groups);
     kernel_log(5, &format!("the container {gone}; {} in {} s", going.words(), wait.as_secs_f64()));
     std::thread::sleep(wait);
-    go_down(going)
+    go_down(going, worker)
 }
 
 fn parse(arguments: &[String]) -> anyhow::Result<(Going, Duration)> {
     let [going, wait] = arguments else { bail!("{ARGUMENT} takes two words, given {}", arguments.len()) };
-    let going = match going.as_str() {
-        "reboot" => Going::Reboot,
-        "poweroff" => Going::Poweroff,
-        other => bail!("{ARGUMENT} {other} is not known"),
+    let known = [Going::Kexec, Going::Reboot, Going::Poweroff];
+    let Some(going) = known.into_iter().find(|known| word(*known) == going) else {
+        bail!("{ARGUMENT} {going} is not known")
     };
     Ok((going, Duration::try_from_secs_f64(wait.parse().context("reading the wait")?)?))
 }
@@ -153,11 +166,24 @@ fn wait_until_gone(groups: &[PathBuf]) -> String {
 }
 
 /// Flushes everything and takes the machine down. It returns only when that is impossible.
-fn go_down(going: Going) -> ExitCode {
+fn go_down(going: Going, worker: Option<Worker>) -> ExitCode {
     nix::unistd::sync();
+    if going == Going::Kexec {
+        let Err(error) = reboot(RebootMode::RB_KEXEC);
+        kernel_log(2, &format!("the kernel that was loaded does not start: {error}; the machine reboots"));
+    }
+    if let (Going::Kexec | Going::Reboot, Some(worker)) = (going, worker) {
+        match worker.ask_for_reboot() {
+            Ok(()) => {
+                kernel_log(5, "asked the in-memory OS to reboot by /worker/reboot");
+                std::thread::sleep(WORKER_REBOOTS);
+            }
+            Err(error) => kernel_log(4, &format!("writing /worker/reboot: {error}")),
+        }
+    }
     let (mode, key) = match going {
         Going::Poweroff => (RebootMode::RB_POWER_OFF, "o"),
-        Going::Reboot | Going::Stay => (RebootMode::RB_AUTOBOOT, "b"),
+        Going::Kexec | Going::Reboot | Going::Stay => (RebootMode::RB_AUTOBOOT, "b"),
     };
     // reboot(2) returns only when it failed.
     let Err(error) = reboot(mode);

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use common::boot::{Firmware, Wanted};
 use common::failure::Failure;
 use common::values::Values;
-use common::variables::{BLOCK_DEVICE, DEST_DISK_OR_PARTITION, REBOOT_MODE, WAIT_SECONDS};
+use common::variables::{
+    BLOCK_DEVICE, CMD_LINE, DEST_DISK_OR_PARTITION, FS_TYPE, GRUBCFG_PATH, INITRD_PATH, KERNEL_PATH,
+    REBOOT_MODE, WAIT_SECONDS,
+};
+use tracing::debug;
 
 use crate::boot_next::Setting;
 
@@ -12,9 +17,22 @@ use crate::boot_next::Setting;
 /// no machine goes down sooner than this.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
+/// What `REBOOT_MODE` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// kexec where that can be, else a reboot.
+    Auto,
+    /// kexec, or a failure.
+    Kexec,
+    /// As this says, whatever the installed system is.
+    Plainly(Going),
+}
+
 /// How the machine goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Going {
+    /// Into a kernel that is loaded, without the firmware.
+    Kexec,
     /// Through the firmware.
     Reboot,
     /// Off.
@@ -27,6 +45,7 @@ impl Going {
     /// For a log line.
     pub fn words(self) -> &'static str {
         match self {
+            Self::Kexec => "the installed system's kernel takes over",
             Self::Reboot => "the machine reboots",
             Self::Poweroff => "the machine powers off",
             Self::Stay => "the machine stays up",
@@ -37,16 +56,40 @@ impl Going {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// How the machine goes.
-    pub going: Going,
+    /// How the machine is to go.
+    pub mode: Mode,
     /// How long it stays up after the container is gone.
     pub wait: Duration,
-    /// What the user should know of the choice.
-    pub word: Option<&'static str>,
     /// The disk with the installed system, as it was given.
     pub disk: Option<String>,
+    /// Whether that can also be the partition which the boot files are on.
+    pub disk_by_boot_files: bool,
     /// Whether the firmware is told to start it next.
     pub boot_next: Setting,
+    /// What was given in the place of what the boot loader would start.
+    pub given: Given,
+}
+
+/// What of the default entry was given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Given {
+    kernel: Option<String>,
+    initrd: Option<String>,
+    options: Option<String>,
+    grub_cfg: Option<String>,
+}
+
+impl Given {
+    /// What is looked for on a machine with this firmware.
+    pub fn wanted(&self, firmware: Firmware) -> Wanted {
+        Wanted {
+            grub_cfg: self.grub_cfg.clone(),
+            kernel: self.kernel.clone(),
+            initrd: self.initrd.clone(),
+            options: self.options.clone(),
+            ..Wanted::default_on(firmware)
+        }
+    }
 }
 
 impl Plan {
@@ -55,20 +98,12 @@ impl Plan {
     /// # Errors
     /// [`common::cause::Cause::Configuration`].
     pub fn of(values: &Values) -> Result<Self, Failure> {
-        let (going, word) = match values.choice(&REBOOT_MODE)? {
-            "kexec" => {
-                return Err(Failure::configuration(
-                    &REBOOT_MODE,
-                    "kexec",
-                    "auto, reboot, poweroff or none; kexec is not there yet",
-                ));
-            }
-            "auto" => {
-                (Going::Reboot, Some("REBOOT_MODE=auto: kexec is not there yet, so the machine reboots"))
-            }
-            "poweroff" => (Going::Poweroff, None),
-            "none" => (Going::Stay, None),
-            _ => (Going::Reboot, None),
+        let mode = match values.choice(&REBOOT_MODE)? {
+            "kexec" => Mode::Kexec,
+            "reboot" => Mode::Plainly(Going::Reboot),
+            "poweroff" => Mode::Plainly(Going::Poweroff),
+            "none" => Mode::Plainly(Going::Stay),
+            _ => Mode::Auto,
         };
         let wait = values.duration(&WAIT_SECONDS)?;
         if wait < SHORTEST_WAIT {
@@ -76,8 +111,24 @@ impl Plan {
             let accepted = "a number of seconds from 1: the agent needs time to report the success";
             return Err(Failure::configuration(&WAIT_SECONDS, value, accepted));
         }
-        let disk = values.given(&DEST_DISK_OR_PARTITION).or_else(|| values.given(&BLOCK_DEVICE));
-        Ok(Self { going, wait, word, disk: disk.map(str::to_owned), boot_next: Setting::of(values)? })
+        if let Some(kind) = values.given(&FS_TYPE) {
+            debug!("FS_TYPE={kind} is left aside: the filesystem is told from the disk");
+        }
+        let text = |variable| values.given(variable).map(str::to_owned);
+        let disk = text(&DEST_DISK_OR_PARTITION);
+        Ok(Self {
+            mode,
+            wait,
+            disk_by_boot_files: disk.is_none(),
+            disk: disk.or_else(|| text(&BLOCK_DEVICE)),
+            boot_next: Setting::of(values)?,
+            given: Given {
+                kernel: text(&KERNEL_PATH),
+                initrd: text(&INITRD_PATH),
+                options: text(&CMD_LINE),
+                grub_cfg: text(&GRUBCFG_PATH),
+            },
+        })
     }
 }
 
@@ -92,34 +143,53 @@ mod tests {
     }
 
     #[test]
-    fn auto_reboots_and_says_so() {
-        let plan = plan(&[]).unwrap();
-        assert_eq!((plan.going, plan.wait), (Going::Reboot, Duration::from_secs(10)));
-        assert!(plan.word.unwrap().contains("kexec is not there yet"));
-    }
-
-    #[test]
     fn each_mode_is_what_it_says() {
-        for (mode, going) in [("reboot", Going::Reboot), ("poweroff", Going::Poweroff), ("none", Going::Stay)]
-        {
-            let plan = plan(&[("REBOOT_MODE", mode), ("WAIT_SECONDS", "1.5")]).unwrap();
-            assert_eq!((plan.going, plan.wait, plan.word), (going, Duration::from_millis(1500), None));
+        assert_eq!(plan(&[]).unwrap().mode, Mode::Auto);
+        for (word, mode) in [
+            ("auto", Mode::Auto),
+            ("kexec", Mode::Kexec),
+            ("reboot", Mode::Plainly(Going::Reboot)),
+            ("poweroff", Mode::Plainly(Going::Poweroff)),
+            ("none", Mode::Plainly(Going::Stay)),
+        ] {
+            let plan = plan(&[("REBOOT_MODE", word), ("WAIT_SECONDS", "1.5")]).unwrap();
+            assert_eq!((plan.mode, plan.wait), (mode, Duration::from_millis(1500)));
         }
+        assert_eq!(plan(&[]).unwrap().wait, Duration::from_secs(10));
     }
 
     #[test]
     fn the_disk_has_an_older_name() {
-        let disk = |pairs: &[(&str, &str)]| plan(pairs).unwrap().disk;
-        assert_eq!(disk(&[]), None);
-        assert_eq!(disk(&[("BLOCK_DEVICE", "/dev/sda3")]).as_deref(), Some("/dev/sda3"));
+        let disk = |pairs: &[(&str, &str)]| {
+            let plan = plan(pairs).unwrap();
+            (plan.disk, plan.disk_by_boot_files)
+        };
+        assert_eq!(disk(&[]).0, None);
+        assert_eq!(disk(&[("BLOCK_DEVICE", "/dev/sda3")]), (Some("/dev/sda3".into()), true));
         let both = [("BLOCK_DEVICE", "/dev/sda3"), ("DEST_DISK", "serial:A1")];
-        assert_eq!(disk(&both).as_deref(), Some("serial:A1"));
+        assert_eq!(disk(&both), (Some("serial:A1".into()), false));
+    }
+
+    #[test]
+    fn what_the_older_action_takes_is_taken() {
+        let plan = plan(&[
+            ("KERNEL_PATH", "/boot/vmlinuz"),
+            ("INITRD_PATH", "/boot/initrd"),
+            ("CMD_LINE", "root=/dev/sda1 ro"),
+            ("GRUBCFG_PATH", "/boot/grub/grub.cfg"),
+            ("FS_TYPE", "ext4"),
+        ]);
+        let wanted = plan.unwrap().given.wanted(Firmware::Uefi);
+        assert_eq!(wanted.kernel.as_deref(), Some("/boot/vmlinuz"));
+        assert_eq!(wanted.initrd.as_deref(), Some("/boot/initrd"));
+        assert_eq!(wanted.options.as_deref(), Some("root=/dev/sda1 ro"));
+        assert_eq!(wanted.grub_cfg.as_deref(), Some("/boot/grub/grub.cfg"));
+        assert_eq!(Given::default().wanted(Firmware::Bios), Wanted::default_on(Firmware::Bios));
     }
 
     #[test]
     fn what_cannot_be_right_is_refused() {
         for (pairs, word) in [
-            (&[("REBOOT_MODE", "kexec")], "REBOOT_MODE=\"kexec\""),
             (&[("REBOOT_MODE", "restart")], "REBOOT_MODE=\"restart\""),
             (&[("WAIT_SECONDS", "0")], "WAIT_SECONDS=\"0\""),
             (&[("SET_BOOT_NEXT", "1")], "SET_BOOT_NEXT=\"1\""),

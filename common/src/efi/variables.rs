@@ -97,6 +97,14 @@ impl Variables {
         self.set("BootNext", &choice.number().to_le_bytes())
     }
 
+    /// Whether the firmware starts signed programs alone (3.3, table 3.1); nothing where it does not say.
+    ///
+    /// # Errors
+    /// [`Cause::File`] when the variable cannot be read.
+    pub fn secure_boot(&self) -> Result<Option<bool>, Failure> {
+        Ok(self.data("SecureBoot")?.and_then(|data| data.first().map(|byte| *byte == 1)))
+    }
+
     /// The numbers of all boot entries.
     fn numbers(&self) -> io::Result<BTreeSet<u16>> {
         let mut numbers = BTreeSet::new();

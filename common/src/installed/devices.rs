@@ -165,13 +165,10 @@ impl Source {
     /// Reads the first field of a line of fstab(5), or what is behind `root=`.
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
-        let tags: [(&str, fn(String) -> Self); 4] = [
-            ("UUID", Self::Uuid),
-            ("LABEL", Self::Label),
-            ("PARTUUID", Self::PartitionUuid),
-            ("PARTLABEL", Self::PartitionLabel),
-        ];
-        for (tag, kind) in tags {
+        let tags = ["UUID", "LABEL", "PARTUUID", "PARTLABEL"];
+        for (tag, kind) in
+            tags.into_iter().zip([Self::Uuid, Self::Label, Self::PartitionUuid, Self::PartitionLabel])
+        {
             if let Some(value) = text.strip_prefix(tag).and_then(|rest| rest.strip_prefix('=')) {
                 return kind(value.trim_matches(['"', '\'']).to_owned());
             }

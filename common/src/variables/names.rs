@@ -141,7 +141,7 @@ pub const NO_PROXY: Variable =
 /// Accepted for old Templates.
 pub const FS_TYPE: Variable = text(
     "FS_TYPE",
-    "Accepted for Templates made for writefile; the filesystem is told from the disk, whatever it says",
+    "Accepted for Templates made for writefile or kexec; the filesystem is told from the disk, whatever it says",
 );
 
 /// The interfaces of the Hardware.
@@ -186,7 +186,7 @@ pub const REBOOT_MODE: Variable = with_default(
     "REBOOT_MODE",
     Kind::Choice(&["auto", "kexec", "reboot", "poweroff", "none"]),
     "auto",
-    "`auto`: kexec where it can, else reboot, and says why (today it always reboots); `kexec`: not there yet; `reboot`; `poweroff`; `none`: check everything, and leave the machine up",
+    "`auto`: kexec where it can, else reboot, and says why; `kexec`: fails where it cannot; `reboot`: through the firmware; `poweroff`; `none`: leaves the machine up",
 );
 /// How long the machine stays up after its container is gone.
 pub const WAIT_SECONDS: Variable = with_default(
@@ -196,8 +196,24 @@ pub const WAIT_SECONDS: Variable = with_default(
     "Time for the agent to report the success, counted from when the action's container is gone; at least 1",
 );
 /// The older name of the disk or partition.
-pub const BLOCK_DEVICE: Variable =
-    text("BLOCK_DEVICE", "The older name of `DEST_DISK`, as in Templates made for kexec; `DEST_DISK` wins");
+pub const BLOCK_DEVICE: Variable = text(
+    "BLOCK_DEVICE",
+    "The older name of `DEST_DISK`, as in Templates made for kexec; it can also be the partition that the kernel is on. `DEST_DISK` wins",
+);
+/// The kernel that kexec starts.
+pub const KERNEL_PATH: Variable = text(
+    "KERNEL_PATH",
+    "For kexec: the kernel, as a path of the installed system or from the top of one of its filesystems, in the place of the default one. Alone, it gets the initrd that is beside it and the default command line",
+);
+/// The initrd that kexec gives to the kernel.
+pub const INITRD_PATH: Variable =
+    text("INITRD_PATH", "For kexec: the initrd, in the place of what was found; a path as `KERNEL_PATH`");
+/// The command line that kexec gives to the kernel.
+pub const CMD_LINE: Variable =
+    text("CMD_LINE", "For kexec: the whole command line of the kernel, in the place of what was found");
+/// The configuration of GRUB in which the kernel is looked for.
+pub const GRUBCFG_PATH: Variable =
+    text("GRUBCFG_PATH", "For kexec: the only `grub.cfg` that is looked at; a path as `KERNEL_PATH`");
 /// Whether the firmware is told to start the installed disk next.
 pub const SET_BOOT_NEXT: Variable = with_default(
     "SET_BOOT_NEXT",
