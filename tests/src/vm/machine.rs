@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
@@ -130,6 +130,11 @@ impl Vm {
     /// When QEMU or the firmware is missing or refuses an argument: then with QEMU's own words. When another machine
     /// runs in its folder.
     pub fn start(&self) -> Result<Machine> {
+        self.start_with(&[])
+    }
+
+    /// As [`start`](Self::start), with further arguments for QEMU.
+    pub(super) fn start_with(&self, further: &[String]) -> Result<Machine> {
         fs::create_dir_all(&self.folder).with_context(|| format!("making {}", self.folder.display()))?;
         let lock = self.folder.join(".lock");
         let lock_file = File::create(&lock).with_context(|| format!("making {}", lock.display()))?;
@@ -149,7 +154,8 @@ impl Vm {
             listeners.push((name.clone(), UnixListener::bind(&path).context("listening for QEMU")?));
         }
 
-        let arguments = self.arguments(console.file(), sockets.path())?;
+        let mut arguments = self.arguments(console.file(), sockets.path())?;
+        arguments.extend_from_slice(further);
         let mut child = spawn_bound(QEMU, &arguments, |command| {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log_file);
         })?;
@@ -273,16 +279,21 @@ impl Machine {
         };
         // The event was written before QEMU ended; its reader may be a moment behind.
         for _ in 0..20 {
-            if let Some(reason) = self.qmp.lock().unwrap_or_else(PoisonError::into_inner).shutdown_reason() {
-                return Ok(match reason.as_str() {
+            if let Some(shutdown) = self.qmp.lock().unwrap_or_else(PoisonError::into_inner).shutdown() {
+                return Ok(match shutdown.reason.as_str() {
                     "guest-reset" => Exit::Reboot,
                     "guest-shutdown" => Exit::PowerOff,
-                    _ => Exit::Other(reason),
+                    _ => Exit::Other(shutdown.reason),
                 });
             }
             thread::sleep(POLL);
         }
         Ok(Exit::Other(status.to_string()))
+    }
+
+    /// When the guest asked for its reboot or switched itself off, by the host's clock; `None` as long as it has not.
+    pub fn went_down_at(&self) -> Option<SystemTime> {
+        self.qmp.lock().unwrap_or_else(PoisonError::into_inner).shutdown().map(|shutdown| shutdown.at)
     }
 
     /// Waits until the console has shown `text`.
@@ -349,13 +360,17 @@ impl Machine {
     /// # Errors
     /// When QEMU does not take the command.
     pub fn press_power_button(&self) -> Result<()> {
-        let mut qmp = self.qmp.lock().unwrap_or_else(PoisonError::into_inner);
-        qmp.execute("system_powerdown", serde_json::Value::Null).map(|_| ())
+        self.execute("system_powerdown", serde_json::Value::Null).map(|_| ())
     }
 
     /// Adds the machine's name and the end of its console to an error.
     pub fn fault(&self, error: anyhow::Error) -> anyhow::Error {
         anyhow!("the machine {}: {error:#}\n{}", self.name, self.console.tail())
+    }
+
+    /// Gives QEMU a command of its machine protocol.
+    pub(super) fn execute(&self, command: &str, arguments: serde_json::Value) -> Result<serde_json::Value> {
+        self.qmp.lock().unwrap_or_else(PoisonError::into_inner).execute(command, arguments)
     }
 
     pub(super) fn take_port(&mut self, name: &str) -> Result<UnixStream> {

@@ -2,6 +2,7 @@
 //!
 //! - [`Vm`] says what a machine has, and starts it; [`Machine`] is one that runs. It ends when it is dropped, and with
 //!   the process that started it, however that ends.
+//! - [`Snapshot`] is a machine as it was at a moment, from where it goes on as often as is wanted.
 //! - [`Guest`] boots the in-memory OS with the host's disk tools and runs commands in it, without a network.
 //! - [`Target`] is an installed system that booted from its own disk, looked at over ssh.
 //!
@@ -28,6 +29,7 @@ mod network;
 mod output;
 pub(crate) mod process;
 mod qmp;
+mod snapshot;
 mod ssh;
 mod write_log;
 
@@ -37,5 +39,6 @@ pub use guest::Guest;
 pub use machine::{Exit, Machine, Vm};
 pub use network::Nic;
 pub use output::Output;
+pub use snapshot::Snapshot;
 pub use ssh::{SshKey, Target};
 pub use write_log::{Entry, WriteLog};

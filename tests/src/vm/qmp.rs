@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
@@ -13,11 +13,19 @@ use serde_json::{Value, json};
 /// How long QEMU may take for an answer.
 const ANSWER: Duration = Duration::from_secs(20);
 
+/// The event that says that a machine was shut down or reset.
+#[derive(Clone, Debug)]
+pub(super) struct Shutdown {
+    /// Why, in QEMU's words.
+    pub(super) reason: String,
+    /// When, by the host's clock.
+    pub(super) at: SystemTime,
+}
+
 pub(super) struct Qmp {
     input: ChildStdin,
     answers: Receiver<Value>,
-    /// Why the machine was shut down, in QEMU's words; set by the event that says so.
-    shutdown: Arc<Mutex<Option<String>>>,
+    shutdown: Arc<Mutex<Option<Shutdown>>>,
 }
 
 impl Qmp {
@@ -33,7 +41,8 @@ impl Qmp {
                 let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
                 if message["event"] == "SHUTDOWN" {
                     let reason = message["data"]["reason"].as_str().unwrap_or("unknown").to_owned();
-                    *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                    let shutdown = Shutdown { reason, at: time(&message["timestamp"]) };
+                    *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(shutdown);
                 } else if message.get("event").is_none() && sender.send(message).is_err() {
                     break;
                 }
@@ -66,7 +75,7 @@ impl Qmp {
         Ok(answer.as_str().unwrap_or_default().to_owned())
     }
 
-    pub(super) fn shutdown_reason(&self) -> Option<String> {
+    pub(super) fn shutdown(&self) -> Option<Shutdown> {
         self.shutdown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -76,4 +85,12 @@ impl Qmp {
             RecvTimeoutError::Disconnected => anyhow!("QEMU ended before it answered {to}"),
         })
     }
+}
+
+/// The `timestamp` of an event.
+fn time(value: &Value) -> SystemTime {
+    let part = |name: &str| value[name].as_u64().unwrap_or_default();
+    SystemTime::UNIX_EPOCH
+        + Duration::from_secs(part("seconds"))
+        + Duration::from_micros(part("microseconds"))
 }
