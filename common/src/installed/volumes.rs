@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::mount::{Access, Device, Filesystem, Mount};
 use crate::root_dir::{Kind, RootDir};
 use crate::stop;
+use crate::sys;
 use crate::table::PartitionKind;
 
 /// The type of an extended boot loader partition (Boot Loader Specification) in a GPT, as it stores it:
@@ -152,18 +153,19 @@ fn look<T>(
         Volumes::new(volume(device, top.subfolder(".")?, root.subvolume.unwrap_or_default(), "/"));
     for each in plan(device, &fstab, devices, folders, also) {
         let volume = match each.device {
-            None => volume(device, mounts[0].root().subfolder(".")?, &each.subvolume, &each.mount_point),
-            Some(index) => match mounted(&devices[index]) {
-                Ok(mount) => {
-                    let dir = mount.root().subfolder(".")?;
-                    mounts.push(mount);
-                    volume(Some(&devices[index]), dir, &each.subvolume, &each.mount_point)
-                }
-                Err(failure) => {
-                    debug!("{} is left out: {failure}", each.mount_point);
-                    continue;
-                }
-            },
+            None => mounts[0].root().subfolder(".").and_then(|dir| from_top(device, dir, &each)),
+            Some(index) => mounted(&devices[index]).and_then(|mount| {
+                let dir = mount.root().subfolder(".")?;
+                mounts.push(mount);
+                from_top(Some(&devices[index]), dir, &each)
+            }),
+        };
+        let volume = match volume {
+            Ok(volume) => volume,
+            Err(failure) => {
+                debug!("{} is left out: {failure}", each.mount_point);
+                continue;
+            }
         };
         debug!("{}: {}", volume.describe(), volume.filesystem.as_deref().unwrap_or("unknown"));
         volumes.add(volume);
@@ -184,7 +186,32 @@ fn volume(device: Option<&BlockDevice>, dir: RootDir, subvolume: &str, mount_poi
         volume.partition_uuid.clone_from(&device.partition_uuid);
         volume.partition = device.partition;
     }
+    if volume.filesystem.as_deref() == Some("btrfs") {
+        match sys::filesystem::btrfs_path(&volume.dir) {
+            Ok(path) => volume.at = path.trim_end_matches('/').to_owned(),
+            Err(error) => debug!("which subvolume {mount_point} is in by default: {error}"),
+        }
+    }
     volume
+}
+
+/// What fstab calls a subvolume begins at the filesystem's top, and `dir` perhaps below it.
+///
+/// # Errors
+/// [`Cause::Filesystem`] where it is beside `dir`.
+fn from_top(device: Option<&BlockDevice>, dir: RootDir, further: &Further) -> Result<Volume, Failure> {
+    let mut volume = volume(device, dir, "", &further.mount_point);
+    let inside = match (volume.at.as_str(), further.subvolume.as_str()) {
+        ("", subvolume) => Some(subvolume),
+        (_, "") => Some(""),
+        (at, subvolume) => subvolume.strip_prefix(at).filter(|rest| rest.is_empty() || rest.starts_with('/')),
+    };
+    let inside = inside.ok_or_else(|| {
+        let text = format_args!("its subvolume {} is not in {}", further.subvolume, volume.at);
+        Failure::new(Cause::Filesystem, text)
+    })?;
+    volume.subvolume = inside.trim_matches('/').to_owned();
+    Ok(volume)
 }
 
 fn mounted(device: &BlockDevice) -> Result<Mount, Failure> {
