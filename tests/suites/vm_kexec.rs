@@ -170,8 +170,8 @@ fn archive(files: &[(&str, &[u8])], with_busybox: bool) -> Vec<u8> {
 }
 
 /// A booted guest with these disks, and the action in it.
-fn guest(name: &str, disks: Vec<Disk>) -> Guest {
-    let vm = disks.into_iter().fold(Vm::new(name).memory_mib(1536), Vm::disk);
+fn guest(vm: Vm, disks: Vec<Disk>) -> Guest {
+    let vm = disks.into_iter().fold(vm.memory_mib(1536), Vm::disk);
     let guest = Guest::boot(vm).expect("a booted guest");
     guest.put(binaries::binary("kexec-reboot"), "/usr/local/bin/kexec-reboot").expect("the action");
     guest
@@ -212,7 +212,7 @@ fn vm_kexec_starts_what_is_on_the_disk() {
         ),
     ] {
         let disk = disk(folder.path(), name, making).bus(bus);
-        let guest = guest(&format!("kexec-{}", name.to_lowercase()), vec![disk]);
+        let guest = guest(Vm::new(&format!("kexec-{}", name.to_lowercase())), vec![disk]);
         let mode = format!("REBOOT_MODE={mode}");
         let outcome = action(&guest, &[&mode, "WAIT_SECONDS=1"]);
         assert_eq!(
@@ -235,6 +235,78 @@ fn vm_kexec_starts_what_is_on_the_disk() {
     }
 }
 
+/// A disk as systemd's own tools make one: no fstab, and kernel and entry on the EFI system partition, which is partition 4.
+fn disk_with_systemd_boot(folder: &Path, name: &str) -> Disk {
+    let disk = InstalledImage { follower_mib: 64, ..InstalledImage::of(RootFs::Ext4) }.make();
+    let files = tempfile::tempdir().unwrap();
+    fill_boot(files.path(), "");
+    fs::remove_dir_all(files.path().join("grub")).unwrap();
+    for folder in ["EFI/BOOT", "EFI/systemd", "loader/entries"] {
+        fs::create_dir_all(files.path().join(folder)).unwrap();
+    }
+    fs::write(files.path().join("EFI/systemd/systemd-bootx64.efi"), "#### LoaderInfo: systemd-boot 252 ####")
+        .unwrap();
+    fs::write(files.path().join("loader/loader.conf"), "default *-amd64\n").unwrap();
+    fs::write(
+        files.path().join("loader/entries/debian-6.1.0-1-amd64.conf"),
+        format!(
+            "title Debian GNU/Linux\nversion 6.1.0-1-amd64\nlinux /vmlinuz-6.1.0-1-amd64\ninitrd /ucode.img\n\
+             initrd /initrd.img-6.1.0-1-amd64\noptions root=PARTLABEL=root ro console=ttyS0 panic=-1 quiet of={name}\n"
+        ),
+    )
+    .unwrap();
+    show_partition(&disk, 4);
+    run(Command::new("mkfs.vfat").args(["-n", "ESP"]).arg(disk.partition(4)));
+    let names = fs::read_dir(files.path()).unwrap().map(|entry| entry.unwrap().path());
+    run(Command::new("mcopy").arg("-s").arg("-i").arg(disk.partition(4)).args(names).arg("::/"));
+    forget_partitions(&disk);
+    run(Command::new("blockdev").arg("--flushbufs").arg(disk.node()));
+    let file = folder.join(name);
+    run(Command::new("cp").arg("--sparse=always").arg(disk.backing()).arg(&file));
+    run(Command::new("sgdisk").args(["--typecode=2:8300", "--typecode=4:ef00"]).arg(&file));
+    Disk::raw(file).serial(name)
+}
+
+#[test]
+fn vm_kexec_starts_what_is_on_the_efi_system_partition() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk_with_systemd_boot(folder.path(), "ESP");
+    let vm = Vm::new("kexec-esp").uefi(folder.path().join("variables.fd"));
+    let guest = guest(vm, vec![disk]);
+    let outcome = action(&guest, &["DEST_DISK=serial:ESP", "WAIT_SECONDS=1"]);
+    let done = outcome.succeeded();
+    assert!(done.starts_with("the installed system's kernel takes over"), "{}", outcome.text);
+    assert!(
+        line(&outcome, "what starts is").contains("an entry of systemd-boot, /boot/loader"),
+        "{}",
+        outcome.text
+    );
+    assert!(!outcome.text.contains("BootNext"), "{}", outcome.text);
+    assert_eq!(guest.machine().wait_for_exit(HAND_OVER).expect("its end"), Exit::PowerOff);
+    let said = said(&guest);
+    eprintln!("{said}");
+    assert!(
+        said.contains("both-initrds root=PARTLABEL=root ro console=ttyS0 panic=-1 quiet of=ESP"),
+        "{said}"
+    );
+}
+
+#[test]
+fn vm_kexec_that_does_not_start_is_said_to_the_kernels_log_and_a_reboot_follows() {
+    let _turn = turn();
+    let guest = guest(Vm::new("kexec-nothing-loaded"), Vec::new());
+    // The process that is left behind, without a kernel that was loaded.
+    let script = RUN.replace(
+        "exec unshare --mount /usr/local/bin/kexec-reboot",
+        "exec unshare --mount /usr/local/bin/kexec-reboot --detached kexec 1",
+    );
+    let _ = guest.run_within(&format!("({script}) >/dev/null 2>&1 &"), Duration::from_secs(10));
+    assert_eq!(guest.machine().wait_for_exit(Duration::from_secs(120)).expect("its end"), Exit::Reboot);
+    let text = guest.machine().console_text();
+    assert!(text.contains("kexec-reboot: the kernel that was loaded does not start: EINVAL"), "{text}");
+}
+
 #[test]
 fn vm_kexec_that_cannot_be_fails_with_its_cause_and_auto_reboots() {
     let _turn = turn();
@@ -243,8 +315,10 @@ fn vm_kexec_that_cannot_be_fails_with_its_cause_and_auto_reboots() {
     let disks: Vec<Disk> = ["ONE", "TWO"].map(|name| disk(folder.path(), name, making)).into();
     let blank: PathBuf = folder.path().join("BLANK");
     fs::File::create(&blank).and_then(|file| file.set_len(1 << 20)).unwrap();
-    let guest =
-        guest("kexec-refusals", disks.into_iter().chain([Disk::raw(blank).serial("BLANK")]).collect());
+    let guest = guest(
+        Vm::new("kexec-refusals"),
+        disks.into_iter().chain([Disk::raw(blank).serial("BLANK")]).collect(),
+    );
     let kexec = |environment: &[&str]| {
         let outcome = action(&guest, &[&["REBOOT_MODE=kexec"], environment].concat());
         assert_eq!(loaded(&guest), "0", "{}", outcome.text);
