@@ -36,7 +36,7 @@ BMAP_VERSION := 0.2.3
 ##@ For everybody
 .PHONY: help
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: deps-demo ## From a Hardware object to a booted node, in a virtual machine, with the real agent
@@ -71,6 +71,14 @@ check: deps-build $(DENY) ## Format, lints, licences and sources, and whether th
 	$(DENY) --log-level error check bans licenses sources
 	cargo run --quiet --locked -p common --bin action-pages -- --check
 	cd tests/tinkerbell && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./...
+
+.PHONY: test-hand-over
+test-hand-over: images os ## Whether SUCCESS comes before the machine goes, into tests/hand-over.md: make test-hand-over [RUNS=20]
+	RUNS=$(or $(RUNS),20) TABLE=tests/hand-over.md cargo test --locked -p nibs-tests --test vm_hand_over -- --nocapture
+
+.PHONY: test-matrix
+test-matrix: deps images os ## Whole cycles on many machines and with faults, into tests/matrix.md: make test-matrix [ONLY=uefi-ahci,…]
+	ONLY=$(ONLY) cargo run --quiet --locked -p nibs-tests --bin matrix
 
 .PHONY: soak
 soak: build ## Kill and cut off stream-image at random, look at what it leaves: make soak [SEED=] [FIRST=0] [ROUNDS=1000]
@@ -107,7 +115,8 @@ os-demo: tinkerbell ## The Debian disk image and the in-memory OS, when somethin
 	tests/os/memory-os.sh agent target/tinkerbell/tink-agent
 
 .PHONY: os
-os: os-demo ## Those, and the guest of the suites
+os: os-demo ## Those, the in-memory OS with Docker, and the guest of the suites
+	tests/os/memory-os.sh agent-docker target/tinkerbell/tink-agent
 	tests/os/memory-os.sh guest
 
 .PHONY: tinkerbell

@@ -4,6 +4,7 @@
 #   memory-os.sh kernel [OUT]          OUT/vmlinuz alone
 #   memory-os.sh guest [OUT]           OUT/vmlinuz, OUT/guest-os.cpio: a guest for tests, with the host's disk tools
 #   memory-os.sh agent AGENT [OUT]     OUT/vmlinuz, OUT/memory-os.cpio: containerd, runc and the tink-agent AGENT
+#   memory-os.sh agent-docker AGENT [OUT]   OUT/vmlinuz, OUT/memory-os-docker.cpio: those, and Docker
 #
 # OUT is target/os of this checkout unless it is given. What /init does is decided by the kernel's command line: see
 # memory-os/init. Made again only when something it is made from has changed. Needs root (for device nodes' and files'
@@ -16,14 +17,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/elf-closure.sh"
 
 usage() {
-    sed -n '4,6s/^# *//p' "$0" >&2
+    sed -n '4,7s/^# *//p' "$0" >&2
     exit 2
 }
 
 kind=${1:-}
 case $kind in
 kernel | guest) shift ;;
-agent)
+agent | agent-docker)
     agent=${2:-}
     [ -n "$agent" ] || usage
     [ -x "$agent" ] || {
@@ -55,6 +56,7 @@ modules=(
     xts ecb cbc aes_generic aesni_intel sha256_generic algif_skcipher algif_hash crc32c_generic
 )
 container_programs=(containerd containerd-shim-runc-v2 ctr runc)
+docker_programs=("${container_programs[@]}" dockerd)
 guest_programs=(
     blkdiscard blkid blockdev cmp cryptsetup curl dash dd dmsetup e2fsck findmnt fsck.vfat losetup lsblk lvm mdadm
     mkfs.btrfs mkfs.ext4 mkfs.vfat mkfs.xfs mkswap partx sfdisk sgdisk wipefs xfs_repair btrfs dumpe2fs fallocate
@@ -142,12 +144,13 @@ fi
 case $kind in
 guest) image=$out/guest-os.cpio programs=("${guest_programs[@]}") ;;
 agent) image=$out/memory-os.cpio programs=("${container_programs[@]}") ;;
+agent-docker) image=$out/memory-os-docker.cpio programs=("${docker_programs[@]}") ;;
 esac
 files=$(elf_files "${programs[@]}")
 digest=$({
     echo "$base_digest"
     echo "$files" | while read -r source target; do sha256sum <"$source"; echo "$target"; done
-    if [ "$kind" = agent ]; then sha256sum <"$agent"; fi
+    if [ -n "${agent:-}" ]; then sha256sum <"$agent"; fi
 } | digest_of_input)
 
 if ! is_made "$image.made-from" "$digest" "$image"; then
@@ -156,7 +159,7 @@ if ! is_made "$image.made-from" "$digest" "$image"; then
     mkdir -p "$root/usr"
     echo "$files" | install_elf_files "$root"
     case $kind in
-    agent) install -D -m 755 "$agent" "$root/usr/bin/tink-agent" ;;
+    agent | agent-docker) install -D -m 755 "$agent" "$root/usr/bin/tink-agent" ;;
     guest)
         # busybox' own shell would take its applets before the tools of the same names.
         ln -s dash "$root/usr/bin/sh"

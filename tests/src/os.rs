@@ -18,7 +18,54 @@ pub struct MemoryOs {
     pub initrd: PathBuf,
 }
 
-/// A Debian 12 disk image for disks of 512-byte logical blocks. Each file has its `.sha256` beside it.
+/// What the root of a Debian image is on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RootFs {
+    /// Debian's own choice.
+    #[default]
+    Ext4,
+    /// XFS.
+    Xfs,
+    /// Btrfs, the root in its top volume.
+    Btrfs,
+}
+
+impl RootFs {
+    /// As the kernel calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
+        }
+    }
+}
+
+/// Which Debian image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DebianKind {
+    /// The root's filesystem.
+    pub root_fs: RootFs,
+    /// Whether `/boot` is a partition of its own, with ext4.
+    pub separate_boot: bool,
+    /// The logical blocks of the disks that it is for: 512 or 4096.
+    pub logical_block_bytes: u32,
+    /// Whether it has the kernel for real machines, without which there is no AHCI, instead of the one for clouds.
+    pub for_real_machines: bool,
+}
+
+impl Default for DebianKind {
+    fn default() -> Self {
+        Self {
+            root_fs: RootFs::Ext4,
+            separate_boot: false,
+            logical_block_bytes: 512,
+            for_real_machines: false,
+        }
+    }
+}
+
+/// A Debian 12 disk image. Each file has its `.sha256` beside it.
 #[derive(Clone, Debug)]
 pub struct DebianImage {
     /// The whole disk, 1.5 GiB, sparse.
@@ -51,15 +98,38 @@ pub fn guest() -> Result<MemoryOs> {
     Ok(MemoryOs { kernel: folder().join("vmlinuz"), initrd: folder().join("guest-os.cpio") })
 }
 
-/// The in-memory OS that provisions: containerd, runc and the tink-agent in the file `agent`.
+/// What runs the containers of an in-memory OS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// containerd, as CaptainOS has it.
+    Containerd,
+    /// Docker, as HookOS has it.
+    Docker,
+}
+
+impl Engine {
+    /// As the agent calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Containerd => "containerd",
+            Self::Docker => "docker",
+        }
+    }
+}
+
+/// The in-memory OS that provisions: an engine, runc and the tink-agent in the file `agent`.
 ///
-/// What it does is said on the kernel's command line: `nibs.mode=agent` and what `tests/os/memory-os/init` lists.
+/// What it does is said on the kernel's command line: see [`AgentOs`](crate::agent_os::AgentOs).
 ///
 /// # Errors
 /// When `tests/os/memory-os.sh` fails; it says why on standard error.
-pub fn with_agent(agent: &Path) -> Result<MemoryOs> {
-    make("memory-os.sh", &["agent".as_ref(), agent])?;
-    Ok(MemoryOs { kernel: folder().join("vmlinuz"), initrd: folder().join("memory-os.cpio") })
+pub fn with_agent(agent: &Path, engine: Engine) -> Result<MemoryOs> {
+    let (kind, initrd) = match engine {
+        Engine::Containerd => ("agent", "memory-os.cpio"),
+        Engine::Docker => ("agent-docker", "memory-os-docker.cpio"),
+    };
+    make("memory-os.sh", &[kind.as_ref(), agent])?;
+    Ok(MemoryOs { kernel: folder().join("vmlinuz"), initrd: folder().join(initrd) })
 }
 
 /// A Debian 12 as clouds have it, without any identity.
@@ -70,6 +140,30 @@ pub fn debian() -> Result<DebianImage> {
     static MADE: OnceLock<Result<(), String>> = OnceLock::new();
     once(&MADE, || make("debian.sh", &[]))?;
     Ok(DebianImage { raw: folder().join("debian-12.raw"), zst: folder().join("debian-12.raw.zst") })
+}
+
+/// A Debian 12 of another kind; [`debian`] is the default one.
+///
+/// # Errors
+/// When `tests/os/debian.sh` fails; it says why on standard error.
+pub fn debian_of(kind: DebianKind) -> Result<DebianImage> {
+    if kind == DebianKind::default() {
+        return debian();
+    }
+    let DebianKind { root_fs, separate_boot, logical_block_bytes, for_real_machines } = kind;
+    let mut name = format!("{}-{logical_block_bytes}", root_fs.name());
+    let mut arguments = vec!["--root-fs".to_owned(), root_fs.name().to_owned()];
+    arguments.extend(["--block-size".to_owned(), logical_block_bytes.to_string()]);
+    for (is_so, word) in [(separate_boot, "separate-boot"), (for_real_machines, "real-machines")] {
+        if is_so {
+            name += &format!("-{word}");
+            arguments.push(format!("--{word}"));
+        }
+    }
+    arguments.extend(["--name".to_owned(), name.clone()]);
+    make("debian.sh", &arguments.iter().map(Path::new).collect::<Vec<_>>())?;
+    let file = |suffix: &str| folder().join(format!("debian-12-{name}.{suffix}"));
+    Ok(DebianImage { raw: file("raw"), zst: file("raw.zst") })
 }
 
 fn crate_root() -> &'static Path {

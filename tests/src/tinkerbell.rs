@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
@@ -110,6 +110,8 @@ impl State {
 pub struct Report {
     /// When the server took it, RFC 3339 in UTC.
     pub time: String,
+    /// The same moment, in microseconds since 1970.
+    pub unix_micros: u64,
     /// The action's name.
     pub action: String,
     /// The action's new state.
@@ -120,6 +122,13 @@ pub struct Report {
     pub execution_secs: Option<f64>,
     /// The whole Workflow's state after it.
     pub workflow: State,
+}
+
+impl Report {
+    /// When the server took it, by the host's clock.
+    pub fn taken_at(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_micros(self.unix_micros)
+    }
 }
 
 /// A server with one Workflow, on a port of 127.0.0.1 that the kernel chose. It ends when it is dropped, and with the

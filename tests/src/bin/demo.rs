@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nibs_tests::binaries::top;
-use nibs_tests::cycle::{self, Event, Finished, Node, Phase};
+use nibs_tests::cycle::{self, Event, Finished, Node, Phase, Setup};
 use nibs_tests::tinkerbell::State;
 
 fn main() -> ExitCode {
@@ -15,7 +15,8 @@ fn main() -> ExitCode {
     let shown = folder.strip_prefix(std::env::current_dir().unwrap_or_default()).unwrap_or(&folder);
     let began = Instant::now();
     let screen = Screen::new();
-    let outcome = cycle::run(&folder, &cycle::image_index(), &mut |event| screen.show(&event));
+    let outcome =
+        cycle::run(&folder, &cycle::image_index(), Setup::default(), &mut |event| screen.show(&event));
     screen.live.finish_and_clear();
     let wrong = match outcome {
         Ok(finished) => {

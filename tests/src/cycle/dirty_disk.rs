@@ -14,7 +14,8 @@ const MIB: u64 = 1 << 20;
 const OLD_MIB: u64 = 64;
 
 /// Makes a disk image of `size_bytes` in `file`, sparse: a GPT at both ends, and in its partitions an ext4, an LVM
-/// physical volume with a volume group, and swap. Needs root, for the loop device that LVM wants.
+/// physical volume with a volume group, and swap. The GPT is for blocks of 512 bytes also where the disk's are larger:
+/// what is found there then is the filesystems. Needs root, for the loop device that LVM wants.
 ///
 /// # Errors
 /// When a tool is missing or fails.

@@ -2,52 +2,46 @@
 //!
 //! [`run`] takes what a KKP user has to what the node says of itself: `nibs` makes the Workflow, a registry and an HTTP
 //! server on the host have the images, a virtual machine with a dirty disk boots the in-memory OS, the real agent runs
-//! the actions there, the machine reboots, and boots from its disk by UEFI.
+//! the actions there, the machine reboots, and boots from its disk. [`Setup`] says what kind of machine it is.
 
-mod agent_log;
+pub mod agent_log;
+mod bench;
 mod dirty_disk;
+mod disk_file;
 mod event;
 mod leaks;
 mod node;
 mod objects;
+mod setup;
 mod shortcomings;
+mod token_on_disk;
 mod web;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow};
 
 use crate::binaries::top;
-use crate::os;
-use crate::registry::Registry;
-use crate::tinkerbell::{self, Report, Server, State};
-use crate::vm::{Accel, Bus, Disk, Exit, Machine, Nic, SshKey, Target, Vm};
+use crate::tinkerbell::Report;
+use crate::vm::Target;
 
+pub use bench::{Attempt, Bench};
+pub use disk_file::DiskFile;
 pub use event::{Event, Phase};
 pub use leaks::Leak;
 pub use node::{Link, Node};
 pub use objects::{
-    FIRST_ADDRESS, FIRST_MAC, GATEWAY, NAME, NAME_SERVERS, Objects, SECOND_ADDRESS, SECOND_MAC,
+    Change, FIRST_ADDRESS, FIRST_MAC, GATEWAY, NAME, NAME_SERVERS, Objects, SECOND_ADDRESS, SECOND_MAC,
 };
+pub use setup::{Firmware, Going, Setup};
 pub use web::Web;
 
+use bench::IN_MEMORY_OS;
 use leaks::ProcessList;
-use objects::seen_by_guest;
-
-/// The disk of the machine: larger than the image, so that there is something to grow into.
-const DISK_BYTES: u64 = 8 << 30;
-const MEMORY_MIB: u32 = 4096;
-const PROCESSORS: u32 = 2;
-/// The registry's address in the guest, from where it is forwarded to the host's.
-const REGISTRY_IN_GUEST: &str = "127.0.0.1:5000";
 
 // Four times and more of what was seen, emulated on two cores.
-const FIRST_REPORT: Duration = Duration::from_secs(150);
-const WORKFLOW: Duration = Duration::from_secs(15 * 60);
-const GOING_DOWN: Duration = Duration::from_secs(120);
-const LOGIN: Duration = Duration::from_secs(300);
 const CLOUD_INIT: Duration = Duration::from_secs(300);
 
 /// A cycle that came to its end.
@@ -68,6 +62,11 @@ pub struct Finished {
     pub leaks: Vec<Leak>,
     /// The logs that were searched.
     pub logs: Vec<PathBuf>,
+    /// Where on the disk, in bytes, a secret stood outside of its seed before it booted first; `None` where nobody looked.
+    pub outside_the_seed: Option<Vec<u64>>,
+    /// Whether the older system on the second disk, where there is one, is as it was.
+    pub older_system_is_untouched: bool,
+    setup: Setup,
     /// Goes after the machine that runs from it.
     _disk: DiskFile,
 }
@@ -75,9 +74,15 @@ pub struct Finished {
 impl Finished {
     /// Everything that is not as the objects asked for, or as it must always be, a sentence each.
     pub fn shortcomings(&self) -> Vec<String> {
-        let mut wrong = shortcomings::of_node(&self.node, &self.bootstrap_proof);
+        let mut wrong = shortcomings::of_node(&self.node, &self.setup, &self.bootstrap_proof);
         if !self.success_came_first {
             wrong.push("the machine was down before its success was known".to_owned());
+        }
+        if let Some(places) = self.outside_the_seed.as_ref().filter(|places| !places.is_empty()) {
+            wrong.push(format!("a secret stood on the disk outside its seed, at the bytes {places:?}"));
+        }
+        if !self.older_system_is_untouched {
+            wrong.push("the older system on the second disk was written to".to_owned());
         }
         wrong.extend(self.leaks.iter().map(|leak| format!("a secret stands at {leak}")));
         wrong
@@ -85,7 +90,7 @@ impl Finished {
 }
 
 /// Whoever watches a run.
-type Tell<'a> = &'a mut dyn FnMut(Event);
+pub type Tell<'a> = &'a mut dyn FnMut(Event);
 
 /// The index file that `make images` writes.
 pub fn image_index() -> PathBuf {
@@ -97,80 +102,57 @@ pub fn image_index() -> PathBuf {
 ///
 /// # Errors
 /// When a step fails or takes too long. The message says which, and what was seen last.
-pub fn run(folder: &Path, index: &Path, tell: Tell<'_>) -> Result<Finished> {
+pub fn run(folder: &Path, index: &Path, setup: Setup, tell: Tell<'_>) -> Result<Finished> {
+    run_with(folder, index, setup, tell, |bench, tell| {
+        let mut attempt = bench.attempt(IN_MEMORY_OS, &[], &[], tell)?;
+        let reports = attempt.succeed(tell)?;
+        Ok((attempt, reports))
+    })
+}
+
+/// As [`run`], with something else in place of an attempt that nothing disturbs. `provision` gives the last attempt, which has
+/// ended well, with its reports.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    folder: &Path,
+    index: &Path,
+    setup: Setup,
+    tell: Tell<'_>,
+    provision: impl FnOnce(&Bench, Tell<'_>) -> Result<(Attempt, Vec<Report>)>,
+) -> Result<Finished> {
     let _alone = alone(folder)?;
     clear(folder)?;
     let processes = ProcessList::begin(folder.join("processes.txt"));
-
-    let registry = phase(tell, Phase::Images, |_| {
-        let registry = Registry::start()?;
-        let names = registry.push(index)?;
-        Ok((
-            registry,
-            format!("{} images, {} together, pushed to one on 127.0.0.1", names.len(), sizes(index)?),
-        ))
-    })?;
-    let (image, memory_os) = phase(tell, Phase::Systems, |_| {
-        let (image, memory_os) = (os::debian()?, os::with_agent(&tinkerbell::agent()?)?);
-        let size = |path: &Path| Ok::<_, std::io::Error>(bytes(fs::metadata(path)?.len()));
-        let words = format!(
-            "debian 12, {}, .raw.zst {}; in-memory OS {}",
-            size(&image.raw)?,
-            size(&image.zst)?,
-            size(&memory_os.initrd)?
-        );
-        Ok(((image, memory_os), words))
-    })?;
-    let key = SshKey::generate()?;
-    let web = Web::serve(&os::folder(), &folder.join("http.log"))?;
-    let (objects, mut server) = phase(tell, Phase::Check, |_| {
-        let name = image.zst.file_name().context("the image has a name")?.to_string_lossy();
-        let objects = Objects::write(&format!("http://{}/{name}", seen_by_guest(web.address())), &key)?;
-        let (files, said) = objects.make_workflow(index, REGISTRY_IN_GUEST)?;
-        let server = Server::start(folder, &files.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
-        let said = if said.is_empty() { "0 errors".to_owned() } else { said.replace('\n', "; ") };
-        Ok(((objects, server), format!("seed, 1 Hardware, 1 MachineDeployment, user-data: {said}")))
-    })?;
-    let disk = phase(tell, Phase::Machine, |_| {
-        let accelerated = match Accel::detect()? {
-            Accel::Kvm => "KVM",
-            Accel::Tcg => "emulated (no KVM)",
-        };
-        let words = format!(
-            "{PROCESSORS} cores, {} GiB, UEFI, {accelerated}, {} disk: old GPT, ext4, LVM, swap",
-            MEMORY_MIB / 1024,
-            bytes(DISK_BYTES)
-        );
-        Ok((DiskFile::make(folder)?, words))
-    })?;
-
-    let bench = Bench { folder, disk: &disk, registry: &registry };
-    let (reports, success_came_first) = bench.provision(&memory_os, &mut server, tell)?;
-    drop(server);
+    let bench = Bench::new(folder, index, setup, tell)?;
+    let (attempt, reports) = provision(&bench, tell)?;
 
     let began = Instant::now();
-    let (target, node) = phase(tell, Phase::Boot, |tell| {
-        let target = bench.boot(&key, tell)?;
+    let (target, success_came_first, outside_the_seed, node) = phase(tell, Phase::Boot, |tell| {
+        let (target, success_came_first, outside_the_seed) = bench.boot_installed(attempt, tell)?;
         target.wait_for_cloud_init(CLOUD_INIT)?;
         let node = Node::ask(&target)?;
         let words = format!("{} from its disk", node.hostname);
-        Ok(((target, node), words))
+        Ok(((target, success_came_first, outside_the_seed, node), words))
     })?;
     let boot_took = began.elapsed();
     keep_logs_of(&target, folder)?;
     processes.end()?;
-    let (leaks, logs) = leaks::search(folder, &objects.secrets())?;
-    let bootstrap_proof = objects.bootstrap_proof();
+    let (leaks, logs) = leaks::search(folder, &bench.objects.secrets())?;
     Ok(Finished {
         node,
         target,
         boot_took,
         reports,
         success_came_first,
-        bootstrap_proof,
+        bootstrap_proof: bench.objects.bootstrap_proof(),
         leaks,
         logs,
-        _disk: disk,
+        outside_the_seed,
+        older_system_is_untouched: bench.disk.older_is_untouched()?,
+        setup,
+        _disk: bench.disk,
     })
 }
 
@@ -185,138 +167,6 @@ fn keep_logs_of(target: &Target, folder: &Path) -> Result<()> {
         fs::write(folder.join(file), output.stdout).with_context(|| format!("writing {file}"))?;
     }
     Ok(())
-}
-
-/// What the machine is made of.
-struct Bench<'a> {
-    folder: &'a Path,
-    disk: &'a DiskFile,
-    registry: &'a Registry,
-}
-
-impl Bench<'_> {
-    /// The machine without what it boots. Its cards stand in the other order than in the Hardware, so that a name or a
-    /// number would lead to the wrong one.
-    fn vm(&self, name: &str) -> Vm {
-        let address = FIRST_ADDRESS.split('/').next().unwrap_or_default();
-        Vm::new(name)
-            .folder(self.folder.join(name))
-            .memory_mib(MEMORY_MIB)
-            .processors(PROCESSORS)
-            .uefi(&self.disk.efi_variables)
-            .disk(Disk::raw(&self.disk.file).bus(Bus::Nvme).serial("NIBS0001"))
-            .nic(Nic::new(SECOND_MAC).network("192.0.2.0/24"))
-            .nic(Nic::new(FIRST_MAC).forward(address, 22))
-    }
-
-    /// Boots the in-memory OS and waits until the Workflow has succeeded and the machine has gone down to reboot.
-    fn provision(
-        &self,
-        os: &os::MemoryOs,
-        server: &mut Server,
-        tell: Tell<'_>,
-    ) -> Result<(Vec<Report>, bool)> {
-        let agent_log = self.folder.join("agent.log");
-        let command_line = format!(
-            "nibs.mode=agent nibs.server={} nibs.registry={} nibs.id={FIRST_MAC}",
-            seen_by_guest(server.address()),
-            seen_by_guest(self.registry.address()),
-        );
-        let vm = self
-            .vm("in-memory-os")
-            .kernel(&os.kernel, &os.initrd, &command_line)
-            .log_port("nibs.log", &agent_log)
-            .log_port("nibs.processes", self.folder.join("in-memory-os-processes.txt"));
-        let machine = first_sign(&vm, server).or_else(|error| {
-            tell(Event::Word(format!("the machine gave no sign, so it is started once more ({error:#})")));
-            first_sign(&vm, server)
-        })?;
-        let reports = follow(server, &machine, &agent_log, tell)?;
-        let success_came_first = machine.runs();
-        let exit = machine.wait_for_exit(GOING_DOWN)?;
-        ensure!(exit == Exit::Reboot, machine.fault(anyhow!("ended by {exit:?} instead of a reboot")));
-        Ok((reports, success_came_first))
-    }
-
-    /// Boots from the disk.
-    fn boot(&self, key: &SshKey, tell: Tell<'_>) -> Result<Target> {
-        let vm = self.vm("node");
-        Target::boot(&vm, key, "debian", LOGIN, |word| tell(Event::Word(word)))
-    }
-}
-
-/// Starts the machine and waits for the agent's first report.
-fn first_sign(vm: &Vm, server: &mut Server) -> Result<Machine> {
-    let machine = vm.start()?;
-    let came = server.wait(FIRST_REPORT, |reports| {
-        ensure!(machine.runs(), "it ended");
-        Ok((!reports.is_empty()).then_some(()))
-    });
-    came.map_err(|error| machine.fault(error))?;
-    Ok(machine)
-}
-
-/// Tells of each report until the Workflow has ended.
-fn follow(server: &mut Server, machine: &Machine, agent_log: &Path, tell: Tell<'_>) -> Result<Vec<Report>> {
-    let mut told = 0;
-    let ended = server.wait(WORKFLOW, |reports| {
-        for report in &reports[told..] {
-            let words = report.state.is_end().then(|| last_words(agent_log, &report.action)).flatten();
-            tell(Event::Action { report: report.clone(), words });
-        }
-        told = reports.len();
-        let ended = reports.last().is_some_and(|last| last.workflow.is_end());
-        ensure!(ended || machine.runs(), "the machine ended before the Workflow");
-        Ok(ended.then(|| reports.to_vec()))
-    });
-    let reports = ended.map_err(|error| machine.fault(error))?;
-    let last = reports.last().context("the Workflow ended without a report")?;
-    if last.workflow != State::Success {
-        let words = last_words(agent_log, &last.action).unwrap_or_else(|| "it said nothing".to_owned());
-        bail!("{} ended as {:?}: {words}", last.action, last.state);
-    }
-    Ok(reports)
-}
-
-/// What the action said last; its line may come a moment after the agent's report.
-fn last_words(agent_log: &Path, action: &str) -> Option<String> {
-    for _ in 0..10 {
-        let log = fs::read(agent_log).unwrap_or_default();
-        if let Some(words) = agent_log::last_words(&String::from_utf8_lossy(&log), action) {
-            return Some(words);
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    None
-}
-
-/// The machine's disk and its firmware's variables. They go with it, unless `NIBS_KEEP` is set.
-struct DiskFile {
-    file: PathBuf,
-    efi_variables: PathBuf,
-    folder: PathBuf,
-}
-
-impl DiskFile {
-    /// Beside the folder of the logs, not in it.
-    fn make(logs: &Path) -> Result<Self> {
-        let folder = logs.with_extension("disk");
-        clear(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let disk =
-            Self { file: folder.join("disk.raw"), efi_variables: folder.join("efi-variables.fd"), folder };
-        dirty_disk::write(&disk.file, DISK_BYTES)?;
-        Ok(disk)
-    }
-}
-
-impl Drop for DiskFile {
-    fn drop(&mut self) {
-        if std::env::var_os("NIBS_KEEP").is_none()
-            && let Err(error) = fs::remove_dir_all(&self.folder)
-        {
-            eprintln!("removing {}: {error}", self.folder.display());
-        }
-    }
 }
 
 /// Makes sure that no other run uses the folder, as long as the file is held.

@@ -40,6 +40,8 @@ pub struct Node {
     pub name_servers: Vec<String>,
     /// `/dev/nvme0n1p3`
     pub root: String,
+    /// `ext4`, `xfs`, `btrfs`
+    pub root_kind: String,
     /// The size of the root's partition.
     pub root_partition_bytes: u64,
     /// How much lies between its end and the disk's.
@@ -107,6 +109,7 @@ impl Node {
             ),
             name_servers: name_servers(section("name_servers")?),
             root: line("root_source")?,
+            root_kind: line("root_kind")?,
             root_partition_bytes: size * SECTOR_BYTES,
             after_root_bytes: (disk - start - size) * SECTOR_BYTES,
             root_filesystem_bytes: blocks * block_bytes,
@@ -177,6 +180,7 @@ mod tests {
             \"prefixlen\":24,\"scope\":\"global\"},{\"local\":\"fe80::1\",\"prefixlen\":64,\"scope\":\"link\"}]}]\n\
             === routes\n[{\"dst\":\"default\",\"gateway\":\"10.0.2.2\"}]\n\
             === name_servers\nGlobal:\nLink 2 (enp0s3): 10.0.2.3 192.0.2.3\n=== root_source\n/dev/nvme0n1p3\n\
+            === root_kind\next4\n\
             === root_partition_sectors\n2048\n8192\n=== disk_sectors\n12288\n\
             === root_filesystem\nBlock count:              1024\nBlock size:               4096\n\
             === cloud_init\nstatus: done\nboot_status_code: x\n=== bootstrap\nabc\n\

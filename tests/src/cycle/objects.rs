@@ -2,7 +2,6 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
-use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
+use super::setup::{Firmware, Setup};
 use crate::binaries::{command, top};
 use crate::{tinkerbell, vm::SshKey};
 
@@ -43,7 +43,7 @@ impl Objects {
     ///
     /// # Errors
     /// When a fixture cannot be read or a file cannot be written.
-    pub fn write(image_url: &str, key: &SshKey) -> Result<Self> {
+    pub fn write(image_url: &str, setup: &Setup, key: &SshKey) -> Result<Self> {
         let folder =
             tempfile::Builder::new().prefix("nibs-objects-").tempdir().context("a folder for the objects")?;
         let token = draw_token()?;
@@ -52,6 +52,8 @@ impl Objects {
             let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
             Ok(text
                 .replace("@IMAGE_URL@", image_url)
+                .replace("@DISK@", setup.disk_node())
+                .replace("@UEFI@", if setup.firmware == Firmware::Uefi { "true" } else { "false" })
                 .replace("@SSH_KEY@", key.public())
                 .replace("@TOKEN_BASE64@", &STANDARD.encode(&token))
                 .replace("@TOKEN@", &token))
@@ -67,12 +69,17 @@ impl Objects {
     }
 
     /// Has `nibs workflow` make the Template and the Workflow, with the images that the index lists, pulled from
-    /// `registry`; and checks them against Tinkerbell's own schemas and rules. Gives every file that a server needs,
-    /// and what `nibs` had to say.
+    /// `registry`; makes the `changes` in it, as a user would; and checks it all against Tinkerbell's own schemas and
+    /// rules. Gives every file that a server needs, and what `nibs` had to say. What was made before is written over.
     ///
     /// # Errors
     /// With what `nibs` or the validation said.
-    pub fn make_workflow(&self, index: &Path, registry: &str) -> Result<(Vec<PathBuf>, String)> {
+    pub fn make_workflow(
+        &self,
+        index: &Path,
+        registry: &str,
+        changes: &[Change],
+    ) -> Result<(Vec<PathBuf>, String)> {
         let output = command("nibs")
             .args(["workflow", "--registry", registry, "--image-digest-suffix", ".sha256", "--images"])
             .arg(index)
@@ -82,7 +89,14 @@ impl Objects {
         let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         ensure!(output.status.success(), "nibs workflow ended with {}:\n{words}", output.status);
         let made = self.folder.path().join("workflow.yaml");
-        write_private(&made, &output.stdout)?;
+        let mut text = String::from_utf8(output.stdout).context("reading what nibs made")?;
+        for change in changes {
+            text = change.apply(&text)?;
+        }
+        if made.exists() {
+            fs::remove_file(&made).with_context(|| format!("removing {}", made.display()))?;
+        }
+        write_private(&made, text.as_bytes())?;
         let files = vec![made, self.folder.path().join("hardware.yaml")];
         let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
         tinkerbell::validate(&paths).context("what nibs made is not what Tinkerbell takes")?;
@@ -112,9 +126,51 @@ impl Objects {
     }
 }
 
-/// Where the guest finds what listens on the host's 127.0.0.1.
-pub fn seen_by_guest(address: SocketAddr) -> String {
-    format!("{GATEWAY}:{}", address.port())
+/// What a user changes in the Template that `nibs` made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A variable of an action that has an environment.
+    Variable {
+        /// The action's name.
+        action: &'static str,
+        /// The variable's name.
+        name: &'static str,
+        /// Its value, without what YAML would take for its own.
+        value: String,
+    },
+    /// How long an action may take.
+    Timeout {
+        /// The action's name.
+        action: &'static str,
+        /// Seconds.
+        secs: u32,
+    },
+}
+
+impl Change {
+    /// The Template's text with the change.
+    fn apply(&self, text: &str) -> Result<String> {
+        let (action, key) = match self {
+            Self::Variable { action, .. } => (action, "environment:"),
+            Self::Timeout { action, .. } => (action, "timeout:"),
+        };
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let head = format!("- name: {action}");
+        let begin = lines.iter().position(|line| line.trim_start() == head);
+        let begin = begin.with_context(|| format!("the Template has no action {action}"))?;
+        let next = lines[begin + 1..].iter().position(|line| line.trim_start().starts_with("- name: "));
+        let end = next.map_or(lines.len(), |count| begin + 1 + count);
+        let at = (begin..end).find(|&at| lines[at].trim_start().starts_with(key));
+        let at = at.with_context(|| format!("{action} has no {key}"))?;
+        let indent = lines[at].len() - lines[at].trim_start().len();
+        match self {
+            Self::Variable { name, value, .. } => {
+                lines.insert(at + 1, format!("{:1$}{name}: \"{value}\"", "", indent + 2));
+            }
+            Self::Timeout { secs, .. } => lines[at] = format!("{:indent$}timeout: {secs}", ""),
+        }
+        Ok(lines.join("\n") + "\n")
+    }
 }
 
 fn draw_token() -> Result<String> {
@@ -133,4 +189,21 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
         .open(path)
         .with_context(|| format!("making {}", path.display()))?;
     file.write_all(bytes).with_context(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_land_in_their_action() {
+        let text = "    actions:\n      - name: a\n        timeout: 1\n        environment:\n          X: 1\n      \
+            - name: b\n        timeout: 2\n        environment:\n          X: 2\n";
+        let timeout = Change::Timeout { action: "b", secs: 9 }.apply(text).unwrap();
+        assert_eq!(timeout, text.replace("timeout: 2", "timeout: 9"));
+        let variable = Change::Variable { action: "a", name: "Y", value: "z".into() }.apply(text).unwrap();
+        assert_eq!(variable, text.replace("          X: 1\n", "          Y: \"z\"\n          X: 1\n"));
+        let none = Change::Timeout { action: "c", secs: 9 }.apply(text).unwrap_err();
+        assert_eq!(none.to_string(), "the Template has no action c");
+    }
 }

@@ -1,13 +1,15 @@
 //! What a finished cycle promised and did not keep.
 
+use super::Setup;
 use super::node::Node;
 use super::objects::{FIRST_ADDRESS, FIRST_MAC, GATEWAY, NAME, NAME_SERVERS, SECOND_ADDRESS, SECOND_MAC};
 
-/// How much may lie behind the root: the backup GPT's 33 blocks, and what is left of a MiB.
-const AFTER_ROOT_BYTES: u64 = (1 << 20) + 33 * 512;
+/// How much may lie behind the root: what is left of a MiB, and the backup GPT, which is the larger the larger the blocks
+/// are: 16 KiB of entries and a block.
+const AFTER_ROOT_BYTES: u64 = (1 << 20) + (16 << 10) + 4096;
 
 /// Everything about the node that is not as the objects asked for, a sentence each; nothing when all is well.
-pub(super) fn of_node(node: &Node, bootstrap_proof: &str) -> Vec<String> {
+pub(super) fn of_node(node: &Node, setup: &Setup, bootstrap_proof: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut expect = |what: &str, got: &str, want: &str| {
         if got != want {
@@ -15,7 +17,8 @@ pub(super) fn of_node(node: &Node, bootstrap_proof: &str) -> Vec<String> {
         }
     };
     expect("the host name", &node.hostname, NAME);
-    expect("the firmware", &node.firmware, "uefi");
+    expect("the firmware", &node.firmware, &setup.firmware.to_string().to_lowercase());
+    expect("the root's filesystem", &node.root_kind, setup.image.root_fs.name());
     for (mac, address) in [(FIRST_MAC, FIRST_ADDRESS), (SECOND_MAC, SECOND_ADDRESS)] {
         let addresses = node.link(mac).map_or("no such card".to_owned(), |link| link.addresses.join(", "));
         expect(&format!("the addresses of {mac}"), &addresses, address);
@@ -25,6 +28,9 @@ pub(super) fn of_node(node: &Node, bootstrap_proof: &str) -> Vec<String> {
     expect("cloud-init", node.cloud_init_status(), "done");
     expect("the user-data's bootstrap", &node.bootstrap_proof, bootstrap_proof);
     expect("the failed units", &node.failed_units.join(", "), "");
+    if !node.root.starts_with(setup.disk_node()) {
+        wrong.push(format!("the root is {}, not on {}", node.root, setup.disk_node()));
+    }
     if node.after_root_bytes > AFTER_ROOT_BYTES {
         wrong.push(format!("{} bytes lie behind the root's partition", node.after_root_bytes));
     }
@@ -66,6 +72,7 @@ mod tests {
             gateways: vec![GATEWAY.into()],
             name_servers: NAME_SERVERS.map(String::from).into(),
             root: "/dev/nvme0n1p3".into(),
+            root_kind: "ext4".into(),
             root_partition_bytes: 8 << 30,
             after_root_bytes: 1 << 20,
             root_filesystem_bytes: 8 << 30,
@@ -84,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_node_as_asked_for_has_none() {
-        assert_eq!(of_node(&node(), "abc"), Vec::<String>::new());
+        assert_eq!(of_node(&node(), &Setup::default(), "abc"), Vec::<String>::new());
     }
 
     #[test]
@@ -110,7 +117,7 @@ mod tests {
         for (change, expected) in changes {
             let mut node = node();
             change(&mut node);
-            let wrong = of_node(&node, "abc").join("\n");
+            let wrong = of_node(&node, &Setup::default(), "abc").join("\n");
             assert!(
                 wrong.contains(expected) && (expected.is_empty() == wrong.is_empty()),
                 "{expected}: {wrong}"

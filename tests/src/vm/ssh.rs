@@ -82,7 +82,11 @@ impl Target {
         Self::of(machine, key.clone(), user, limit)
     }
 
-    fn of(machine: Machine, key: SshKey, user: &str, limit: Duration) -> Result<Self> {
+    /// As [`boot`](Self::boot), on a machine that runs already, and whose kernel was replaced.
+    ///
+    /// # Errors
+    /// As [`boot`](Self::boot).
+    pub fn of(machine: Machine, key: SshKey, user: &str, limit: Duration) -> Result<Self> {
         let port = machine.forwarded_port(22)?;
         let target = Self { machine, key, user: user.to_owned(), port };
         let deadline = Instant::now() + limit;

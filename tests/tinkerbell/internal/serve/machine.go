@@ -40,11 +40,13 @@ type Machine struct {
 
 // Report is one reported state, as the states file holds it.
 type Report struct {
-	Time          time.Time `json:"time"`
-	Action        string    `json:"action"`
-	State         string    `json:"state"`
-	Message       string    `json:"message"`
-	ExecutionSecs *float64  `json:"execution_secs"`
+	Time time.Time `json:"time"`
+	// UnixMicros is the same moment.
+	UnixMicros    int64    `json:"unix_micros"`
+	Action        string   `json:"action"`
+	State         string   `json:"state"`
+	Message       string   `json:"message"`
+	ExecutionSecs *float64 `json:"execution_secs"`
 	// Workflow is the state of the whole after this report.
 	Workflow string `json:"workflow"`
 }
@@ -143,8 +145,9 @@ func (m *Machine) report(request *proto.ActionStatusRequest) error {
 	if m.deadline.IsZero() {
 		m.deadline = time.Now().Add(m.timeout)
 	}
+	now := time.Now().UTC()
 	report := Report{
-		Time: time.Now().UTC(), Action: s.action.Name, State: state.String(),
+		Time: now, UnixMicros: now.UnixMicro(), Action: s.action.Name, State: state.String(),
 		Message: request.GetMessage().GetMessage(), Workflow: m.state,
 	}
 	if start, stop := request.GetExecutionStart().AsTime(), request.GetExecutionStop().AsTime(); start.Unix() > 0 && stop.After(start) {
