@@ -112,6 +112,8 @@ causes! {
     /// The installed system lacks what the action configures: netplan, or cloud-init.
     NotInstalled = "not-installed",
 
+    /// The firmware that started this machine would find nothing to start on the installed disk.
+    BootLoader = "boot-loader",
     /// What the installed system's boot loader starts by default could not be found out, or is no Linux kernel.
     BootEntry = "boot-entry",
     /// The kernel or an initrd that the installed system's boot loader would start is not there.

@@ -23,6 +23,7 @@ mod volumes;
 pub use root_parameter::{RootParameter, check_root};
 pub use volumes::{Installed, find_system, find_system_by_boot_files, with_volumes};
 
+pub(crate) use choose::ROOT_TYPE;
 use choose::{Candidate, Finding, choose};
 
 /// Where the root is when the filesystem's own root is none: Ubuntu and Arch use `@`, Fedora `root`, others `@root`.

@@ -24,4 +24,5 @@ pub mod table;
 
 pub mod values;
 pub mod variables;
+pub mod verify_boot;
 pub mod yaml;

@@ -6,7 +6,7 @@ use crate::mount::Filesystem;
 use crate::table::PartitionKind;
 
 /// The Discoverable Partitions Specification's type of a root for this architecture, as GPT stores it (UAPI group, 2).
-const ROOT_TYPE: [u8; 16] = if cfg!(target_arch = "aarch64") {
+pub(crate) const ROOT_TYPE: [u8; 16] = if cfg!(target_arch = "aarch64") {
     // b921b045-1df0-41c3-af44-4c6f280d3fae
     [0x45, 0xb0, 0x21, 0xb9, 0xf0, 0x1d, 0xc3, 0x41, 0xaf, 0x44, 0x4c, 0x6f, 0x28, 0x0d, 0x3f, 0xae]
 } else {

@@ -221,7 +221,7 @@ fn unescaped(name: &str) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A partition of a disk of this name.
