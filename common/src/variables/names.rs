@@ -186,7 +186,7 @@ pub const REBOOT_MODE: Variable = with_default(
     "REBOOT_MODE",
     Kind::Choice(&["auto", "kexec", "reboot", "poweroff", "none"]),
     "auto",
-    "`auto`: kexec where it can, else reboot, and says why; `kexec`: fails where it cannot; `reboot`: through the firmware; `poweroff`; `none`: leaves the machine up",
+    "`auto`: kexec where it can, else reboot, and says why; `kexec`: fails where it cannot; `reboot`: through the firmware; `poweroff`; `none`: check everything, and leave the machine up",
 );
 /// How long the machine stays up after its container is gone.
 pub const WAIT_SECONDS: Variable = with_default(
