@@ -111,11 +111,8 @@ impl Report {
         self.starts.extend(other.starts);
     }
 
-    /// Logs what is right and what is unusual, a line each, and what will boot at the end.
-    ///
-    /// # Errors
-    /// All errors in one line, with the cause of the first.
-    pub fn conclude(&self, disk: &Disk, firmware: Firmware) -> Result<(), Failure> {
+    /// Logs what is right and what is unusual, a line each.
+    pub fn log(&self) {
         for finding in &self.findings {
             match finding.weight {
                 Weight::Error(_) => {}
@@ -123,6 +120,13 @@ impl Report {
                 Weight::Right => info!("{}", finding.text),
             }
         }
+    }
+
+    /// Logs what will boot.
+    ///
+    /// # Errors
+    /// All errors in one line, with the cause of the first.
+    pub fn conclude(&self, disk: &Disk, firmware: Firmware) -> Result<(), Failure> {
         self.verdict(disk, firmware).map(|line| info!("{line}"))
     }
 

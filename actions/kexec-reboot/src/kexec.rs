@@ -76,7 +76,11 @@ pub fn load(system: &System, plan: &Plan) -> Result<Loaded, Failure> {
     })
 }
 
-fn find(system: &System, plan: &Plan) -> Result<(FoundRoot, Option<u32>), Failure> {
+/// The root of the installed system, and the number of the partition with its boot files where that was given.
+///
+/// # Errors
+/// Those of [`installed::find_system`].
+pub fn find(system: &System, plan: &Plan) -> Result<(FoundRoot, Option<u32>), Failure> {
     match &plan.disk {
         Some(disk) if plan.disk_by_boot_files => installed::find_system_by_boot_files(system, disk),
         disk => Ok((installed::find_system(system, disk.as_deref())?, None)),

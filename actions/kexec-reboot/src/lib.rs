@@ -10,6 +10,7 @@ pub mod detached;
 pub mod kexec;
 pub mod plan;
 pub mod surroundings;
+pub mod verify;
 pub mod worker;
 
 use std::process::ExitCode;
@@ -36,8 +37,8 @@ pub fn start() -> ExitCode {
 /// Checks that the machine can be handed over, leaves a process behind that does it, and returns.
 ///
 /// # Errors
-/// [`Cause::Configuration`], `PidHost`, `Privilege`, `HandOver` and, where kexec was asked for, those of [`kexec::load`]. The
-/// machine stays up then.
+/// [`Cause::Configuration`], `PidHost`, `Privilege`, `HandOver`, those of [`verify::verify`] and, where kexec was asked for, those
+/// of [`kexec::load`]. The machine stays up then.
 pub fn run(values: &Values) -> Result<String, Failure> {
     let plan = Plan::of(values)?;
     surroundings::check(&surroundings::Seen::look()?)?;
@@ -54,6 +55,9 @@ pub fn run(values: &Values) -> Result<String, Failure> {
             }
         },
     };
+    if plan.verify_boot {
+        verify::verify(&system, &plan, going)?;
+    }
     boot_next::set(&system, plan.boot_next, going, plan.disk.as_deref())?;
     if going == Going::Stay {
         return Ok("everything needed to hand over is there; REBOOT_MODE=none leaves the machine up".into());

@@ -7,7 +7,7 @@ use common::failure::Failure;
 use common::values::Values;
 use common::variables::{
     BLOCK_DEVICE, CMD_LINE, DEST_DISK_OR_PARTITION, FS_TYPE, GRUBCFG_PATH, INITRD_PATH, KERNEL_PATH,
-    REBOOT_MODE, WAIT_SECONDS,
+    REBOOT_MODE, VERIFY_BOOT, WAIT_SECONDS,
 };
 use tracing::debug;
 
@@ -66,6 +66,8 @@ pub struct Plan {
     pub disk_by_boot_files: bool,
     /// Whether the firmware is told to start it next.
     pub boot_next: Setting,
+    /// Whether it is looked at once more whether the installed system will start.
+    pub verify_boot: bool,
     /// What was given in the place of what the boot loader would start.
     pub given: Given,
 }
@@ -122,6 +124,7 @@ impl Plan {
             disk_by_boot_files: disk.is_none(),
             disk: disk.or_else(|| text(&BLOCK_DEVICE)),
             boot_next: Setting::of(values)?,
+            verify_boot: values.boolean(&VERIFY_BOOT)?,
             given: Given {
                 kernel: text(&KERNEL_PATH),
                 initrd: text(&INITRD_PATH),
@@ -159,6 +162,13 @@ mod tests {
     }
 
     #[test]
+    fn the_disk_is_looked_at_unless_told_not_to() {
+        for (value, verifies) in [("", true), ("1", true), ("True", true), ("false", false), ("0", false)] {
+            assert_eq!(plan(&[("VERIFY_BOOT", value)]).unwrap().verify_boot, verifies, "{value}");
+        }
+    }
+
+    #[test]
     fn the_disk_has_an_older_name() {
         let disk = |pairs: &[(&str, &str)]| {
             let plan = plan(pairs).unwrap();
@@ -193,6 +203,7 @@ mod tests {
             (&[("REBOOT_MODE", "restart")], "REBOOT_MODE=\"restart\""),
             (&[("WAIT_SECONDS", "0")], "WAIT_SECONDS=\"0\""),
             (&[("SET_BOOT_NEXT", "1")], "SET_BOOT_NEXT=\"1\""),
+            (&[("VERIFY_BOOT", "no")], "VERIFY_BOOT=\"no\""),
             (&[("WAIT_SECONDS", "soon")], "WAIT_SECONDS=\"soon\""),
         ] {
             let failure = plan(pairs).unwrap_err();

@@ -221,3 +221,10 @@ pub const SET_BOOT_NEXT: Variable = with_default(
     "auto",
     "Have UEFI firmware start the installed disk next, once, whatever its boot order is. `auto`: when the machine reboots on UEFI; `true`: always, and a warning where there is a BIOS; `false`: never. What fails here only warns",
 );
+/// Whether the installed system is looked at once more.
+pub const VERIFY_BOOT: Variable = with_default(
+    "VERIFY_BOOT",
+    Kind::Bool,
+    "true",
+    "Look once more whether what is on the disk will boot and join; what surely will not boot fails the action",
+);

@@ -205,7 +205,7 @@ mod tests {
         disk[ENTRIES_AT + 8..ENTRIES_AT + 12].copy_from_slice(&1_u32.to_le_bytes());
         disk[ENTRIES_AT + 12..ENTRIES_AT + 16].copy_from_slice(&u32::MAX.to_le_bytes());
         disk[510..512].copy_from_slice(&[0x55, 0xaa]);
-        let fitted = relocate::fit(&copy, &disk[..BLOCK].to_vec(), disk.len() as u64).unwrap();
+        let fitted = relocate::fit(&copy, &disk[..BLOCK], disk.len() as u64).unwrap();
         for extent in [fitted.backup, fitted.entries, fitted.header, fitted.boot_record] {
             let at = extent.offset_bytes as usize;
             disk[at..at + extent.bytes.len()].copy_from_slice(&extent.bytes);
