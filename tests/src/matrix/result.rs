@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Row;
 use super::rows::{disturbed, machines};
+use crate::vm::Bus;
 
 /// What came of a row. It is kept, so that rows can be played again alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,7 +98,7 @@ and the servers; `boot` is the time from the Workflow's success to the node's la
         let cells = [
             row.name.to_owned(),
             setup.firmware.to_string(),
-            format!("{:?}", setup.bus),
+            bus(setup.bus).to_owned(),
             setup.image.logical_block_bytes.to_string(),
             setup.image.root_fs.name().to_owned(),
             if setup.image.separate_boot { "own" } else { "in the root" }.to_owned(),
@@ -122,13 +123,22 @@ After each the machine is a node, as after any other cycle.
             row.name.to_owned(),
             row.disturbance.map_or("nothing", super::Disturbance::words).to_owned(),
             setup.firmware.to_string(),
-            format!("{:?}", setup.bus),
+            bus(setup.bus).to_owned(),
             setup.engine.name().to_owned(),
             seen.replace('|', "\\|"),
         ];
         line(&mut text, &row, &cells);
     }
     text
+}
+
+fn bus(bus: Bus) -> &'static str {
+    match bus {
+        Bus::VirtioBlk => "virtio-blk",
+        Bus::Nvme => "NVMe",
+        Bus::Ahci => "AHCI",
+        Bus::VirtioScsi => "virtio-scsi",
+    }
 }
 
 fn line(text: &mut String, row: &Row, cells: &[String]) {
