@@ -117,7 +117,7 @@ impl Disturbance {
                 let line = line.context("stream-image has no last line")?;
                 let words = line["msg"].as_str().unwrap_or_default();
                 ensure!(line["level"] == "error", "the last line is no error: {line}");
-                for expected in [bench.setup.disk_node(), "NIBS0001", "offset", "Input/output error"] {
+                for expected in [bench.setup.disk_node(), "NIBS0001", "at byte ", "Input/output error"] {
                     ensure!(words.contains(expected), "the last line has no {expected:?}: {words}");
                 }
                 notes.push(format!("FAILED: {words}"));
