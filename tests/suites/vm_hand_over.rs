@@ -83,7 +83,8 @@ spec:
             image: {REGISTRY}/{ACTION}:{version}
             timeout: 60
             pid: host
-            environment: {{REBOOT_MODE: {mode}, WAIT_SECONDS: \"{WAIT_SECONDS}\"}}
+            # There is no disk whose system could be looked at.
+            environment: {{REBOOT_MODE: {mode}, WAIT_SECONDS: \"{WAIT_SECONDS}\", VERIFY_BOOT: \"false\"}}
 "
     );
     let path = folder.join("workflow.yaml");
