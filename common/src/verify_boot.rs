@@ -98,6 +98,11 @@ impl Report {
         self.errors().next().is_some()
     }
 
+    /// Whether its partition table is broken, so that nothing more can be found on the disk.
+    pub fn hides_the_rest(&self) -> bool {
+        self.errors().any(|(cause, _)| cause == Cause::PartitionTable)
+    }
+
     fn errors(&self) -> impl Iterator<Item = (Cause, &str)> {
         self.findings.iter().filter_map(|finding| match finding.weight {
             Weight::Error(cause) => Some((cause, finding.text.as_str())),

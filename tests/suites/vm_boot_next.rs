@@ -162,7 +162,8 @@ fn vm_the_firmware_starts_the_installed_disk_though_the_network_is_first() {
     assert_eq!(after, Seen { next: Some(number), ..before });
 
     // A failure is a warning, and changes nothing.
-    let environment = ["SET_BOOT_NEXT=true", "REBOOT_MODE=none", "VERIFY_BOOT=false", "DEST_DISK=serial:NONE"];
+    let environment =
+        ["SET_BOOT_NEXT=true", "REBOOT_MODE=none", "VERIFY_BOOT=false", "DEST_DISK=serial:NONE"];
     let outcome = action(&guest, &environment);
     outcome.succeeded();
     let (level, word) = word_of_boot_next(&outcome);

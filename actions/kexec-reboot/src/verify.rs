@@ -69,7 +69,7 @@ pub fn verify(system: &System, plan: &Plan, going: Going) -> Result<(), Failure>
             Ok(report) => report,
             Err(failure) => return failed(failure),
         };
-        if report.has_errors() {
+        if report.hides_the_rest() {
             return conclude(&report, place.disk(), firmware);
         }
         disk = Some(place.disk().clone());
@@ -77,6 +77,10 @@ pub fn verify(system: &System, plan: &Plan, going: Going) -> Result<(), Failure>
     let (root, boot_files) = match kexec::find(system, plan) {
         Ok(found) => found,
         Err(failure) => {
+            if let Some(disk) = disk.as_ref().filter(|_| report.has_errors()) {
+                debug!("{failure}");
+                return conclude(&report, disk, firmware);
+            }
             report.log();
             return unfound(system, disk.as_ref(), failure).or_else(failed);
         }
@@ -90,6 +94,7 @@ pub fn verify(system: &System, plan: &Plan, going: Going) -> Result<(), Failure>
     }
     match of_system(system, &root, boot_files, &start) {
         Ok(more) => report.add(more),
+        Err(failure) if report.has_errors() => debug!("{failure}"),
         Err(failure) => {
             report.log();
             return failed(failure);
