@@ -21,6 +21,10 @@ pub const NETWORK_OFF: &str = "/etc/cloud/cloud.cfg.d/zz-nibs-network.cfg";
 pub const DATASOURCE: &str = "/etc/cloud/cloud.cfg.d/zz-nibs-datasource.cfg";
 /// A file with which an administrator switches cloud-init off.
 pub const DISABLED: &str = "/etc/cloud/cloud-init.disabled";
+/// An administrator's word on which sources there are, for cloud-init's `ds-identify`.
+pub const DS_IDENTIFY: &str = "/etc/cloud/ds-identify.cfg";
+/// Where netplan reads files from, the first one wins for files of the same name. (`/run/netplan` is empty at boot.)
+pub const NETPLAN_FOLDERS: [&str; 2] = ["/etc/netplan", "/lib/netplan"];
 /// The configuration that write-netplan writes.
 pub const NETPLAN: &str = "/etc/netplan/90-nibs.yaml";
 /// Added to the name of a file that must not count any more: netplan reads `*.yaml` only, cloud-init `*.cfg`.

@@ -13,6 +13,7 @@ use crate::cause::Cause;
 use crate::disk::{Disk, System};
 use crate::efi::Firmware;
 use crate::failure::Failure;
+use crate::installed::devices::BlockDevice;
 use crate::installed::{FoundRoot, Installed, with_volumes};
 use crate::mount::Device;
 use crate::stop;
@@ -187,7 +188,7 @@ pub fn of_system(
 ) -> Result<Report, Failure> {
     with_volumes(system, root, boot_files, |installed| {
         stop::check()?;
-        of_installed(installed, start)
+        of_installed(system, installed, start)
     })
 }
 
@@ -195,7 +196,10 @@ pub fn of_system(
 ///
 /// # Errors
 /// [`Cause::File`] when its root cannot be opened.
-pub fn of_installed(installed: &Installed<'_>, start: &Start) -> Result<Report, Failure> {
+pub fn of_installed(system: &System, installed: &Installed<'_>, start: &Start) -> Result<Report, Failure> {
+    // A disk with several paths is there once more for each.
+    let devices: Vec<BlockDevice> =
+        installed.devices.iter().filter(|device| !system.is_path(&device.disk)).cloned().collect();
     let volumes = installed.volumes;
     let volume = volumes.get(volumes.root());
     let root = volume.dir.subfolder(if volume.subvolume.is_empty() { "." } else { &volume.subvolume })?;
@@ -203,13 +207,13 @@ pub fn of_installed(installed: &Installed<'_>, start: &Start) -> Result<Report, 
     let mut findings = entry::judge(&entry, start.wanted.machine, start.by_firmware);
     let options = entry.options();
     if let (Some(options), Some(device)) = (options, installed.root_device()) {
-        findings.extend(filesystems::judge_root(options, entry.has_initrd(), device, installed.devices));
+        findings.extend(filesystems::judge_root(options, entry.has_initrd(), device, &devices));
     }
-    findings.extend(filesystems::judge_fstab(installed.fstab, installed.root_device(), installed.devices));
+    findings.extend(filesystems::judge_fstab(installed.fstab, installed.root_device(), &devices));
     let unread = |what: &str, failure: Failure| {
         vec![Finding::warning(format!("{what} could not be looked at: {failure}"))]
     };
-    findings.extend(match cloud_init::look(&root, installed.fstab, installed.devices, options) {
+    findings.extend(match cloud_init::look(&root, installed.fstab, &devices, options) {
         Ok(seen) => cloud_init::judge(&seen),
         Err(failure) => unread("cloud-init", failure),
     });

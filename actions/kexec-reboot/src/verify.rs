@@ -77,7 +77,7 @@ pub fn verify(system: &System, plan: &Plan, going: Going) -> Result<(), Failure>
     let (root, boot_files) = match kexec::find(system, plan) {
         Ok(found) => found,
         Err(failure) => {
-            if let Some(disk) = disk.as_ref().filter(|_| report.has_errors()) {
+            if let Some(disk) = disk.as_ref().filter(|_| report.has_errors() && !ends(&failure)) {
                 debug!("{failure}");
                 return conclude(&report, disk, firmware);
             }
@@ -94,7 +94,7 @@ pub fn verify(system: &System, plan: &Plan, going: Going) -> Result<(), Failure>
     }
     match of_system(system, &root, boot_files, &start) {
         Ok(more) => report.add(more),
-        Err(failure) if report.has_errors() => debug!("{failure}"),
+        Err(failure) if report.has_errors() && !ends(&failure) => debug!("{failure}"),
         Err(failure) => {
             report.log();
             return failed(failure);
@@ -108,12 +108,17 @@ fn conclude(report: &Report, disk: &Disk, firmware: Firmware) -> Result<(), Fail
     report.conclude(disk, firmware).map_err(unless_off)
 }
 
+/// Whether a failure has nothing to do with the disk.
+fn ends(failure: &Failure) -> bool {
+    matches!(failure.cause, Cause::Configuration | Cause::Stopped | Cause::Internal)
+}
+
 /// Says what to do where the verdict is wrong, or does not matter.
 fn unless_off(failure: Failure) -> Failure {
-    match failure.cause {
-        Cause::Stopped | Cause::Internal | Cause::Configuration => failure,
-        cause => Failure::new(cause, format_args!("{failure}; VERIFY_BOOT=false goes on all the same")),
+    if ends(&failure) {
+        return failure;
     }
+    Failure::new(failure.cause, format_args!("{failure}; VERIFY_BOOT=false goes on all the same"))
 }
 
 /// Where no root was found on the disk that was given: whether a system may be on it all the same.

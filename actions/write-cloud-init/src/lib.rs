@@ -2,7 +2,7 @@
 //! no argument, and no file but the seed's own.
 #![forbid(unsafe_code)]
 
-use common::cloud_init::{self, CONFIG, CONFIG_FOLDER, SEED_FOLDER};
+use common::cloud_init::{self, CONFIG, CONFIG_FOLDER, DS_IDENTIFY, SEED_FOLDER};
 use common::disk::System;
 use common::failure::Failure;
 use common::installed;
@@ -12,7 +12,7 @@ use common::values::Values;
 use common::variables::DEST_DISK_OR_PARTITION;
 use tracing::{debug, info, warn};
 
-use crate::plan::{ConfigFile, DS_IDENTIFY, Found, Step};
+use crate::plan::{ConfigFile, Found, Step};
 use crate::wanted::Wanted;
 
 pub mod format;

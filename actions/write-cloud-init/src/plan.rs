@@ -1,7 +1,7 @@
 //! What is done to the installed system's files, from what was found there.
 
 use common::cause::Cause;
-use common::cloud_init::{self, SEED_FOLDER};
+use common::cloud_init::{self, DS_IDENTIFY, SEED_FOLDER};
 use common::failure::Failure;
 use common::yaml;
 
@@ -12,8 +12,6 @@ use crate::wanted::Wanted;
 const DATASOURCE: &str = "# Written by write-cloud-init: the seed in /var/lib/cloud/seed/nocloud is the only source.\n\
                           datasource_list: [NoCloud, None]\n\
                           datasource: {NoCloud: {fs_label: null}}\n";
-/// An administrator's word on which sources there are, for `ds-identify`.
-pub const DS_IDENTIFY: &str = "/etc/cloud/ds-identify.cfg";
 
 /// A file of cloud-init's configuration.
 #[derive(Debug, Clone)]

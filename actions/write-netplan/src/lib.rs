@@ -1,7 +1,7 @@
 //! The action `write-netplan`: the installed system's network configuration, from the Hardware's interfaces.
 #![forbid(unsafe_code)]
 
-use common::cloud_init;
+use common::cloud_init::{self, NETPLAN_FOLDERS};
 use common::disk::System;
 use common::failure::Failure;
 use common::installed;
@@ -12,7 +12,7 @@ use common::variables::DEST_DISK_OR_PARTITION;
 use tracing::{debug, info, warn};
 
 use crate::image_files::ImageFile;
-use crate::plan::{FOLDERS, Found, NETWORKD_FOLDER, PROGRAMS, Plan};
+use crate::plan::{Found, NETWORKD_FOLDER, PROGRAMS, Plan};
 use crate::wanted::Wanted;
 
 pub mod document;
@@ -59,7 +59,7 @@ fn look(root: &RootDir) -> Result<Found, Failure> {
     }
     found.networkd =
         root.list(NETWORKD_FOLDER)?.into_iter().filter_map(|name| name.into_string().ok()).collect();
-    for folder in FOLDERS {
+    for folder in NETPLAN_FOLDERS {
         for name in root.list(folder)? {
             // A name that is no UTF-8 is none that a person gave; netplan's own reader would not take it either.
             let Some(name) = name.to_str().filter(|name| name.ends_with(".yaml")) else { continue };
@@ -81,7 +81,7 @@ fn carry_out(root: &RootDir, plan: &Plan) -> Result<(), Failure> {
     for warning in &plan.warnings {
         warn!("{warning}");
     }
-    root.create_dir_all(FOLDERS[0], Attributes::of_root(0o755))?;
+    root.create_dir_all(NETPLAN_FOLDERS[0], Attributes::of_root(0o755))?;
     // 0600, as netplan itself asks for: a document may hold passwords.
     root.write_atomic(cloud_init::NETPLAN, plan.netplan.as_bytes(), Attributes::of_root(0o600))?;
     for aside in &plan.aside {

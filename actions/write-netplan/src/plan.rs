@@ -1,7 +1,7 @@
 //! What is done to the installed system's files, from what was found there.
 
 use common::cause::Cause;
-use common::cloud_init;
+use common::cloud_init::{self, NETPLAN_FOLDERS};
 use common::failure::Failure;
 
 use crate::image_files::{Aside, ImageFile, to_set_aside};
@@ -15,9 +15,6 @@ pub const PROGRAMS: [&str; 5] = [
     "/lib/netplan/generate",
     "/usr/lib/systemd/system-generators/netplan",
 ];
-
-/// Where netplan reads files from, the first one wins for files of the same name. (`/run/netplan` is empty at boot.)
-pub const FOLDERS: [&str; 2] = ["/etc/netplan", "/lib/netplan"];
 
 /// Where an image may have files for systemd-networkd itself, beside netplan.
 pub const NETWORKD_FOLDER: &str = "/etc/systemd/network";
@@ -100,8 +97,8 @@ pub fn plan(wanted: Wanted, found: &Found) -> Result<Plan, Failure> {
 /// Whether netplan reads the file, and it is not the one of an earlier run.
 fn counts(file: &ImageFile, all: &[ImageFile]) -> bool {
     let name = |file: &ImageFile| file.path.rsplit('/').next().unwrap_or_default().to_owned();
-    let shadowed = !file.path.starts_with(FOLDERS[0])
-        && all.iter().any(|other| other.path.starts_with(FOLDERS[0]) && name(other) == name(file));
+    let shadowed = !file.path.starts_with(NETPLAN_FOLDERS[0])
+        && all.iter().any(|other| other.path.starts_with(NETPLAN_FOLDERS[0]) && name(other) == name(file));
     !shadowed && file.path != cloud_init::NETPLAN
 }
 

@@ -195,6 +195,14 @@ fn bare_wwn(text: &str) -> String {
 }
 
 impl System {
+    /// Whether a disk is only one of several paths to a disk that is mapped (multipath), and shows what that shows.
+    pub fn is_path(&self, disk: &Disk) -> bool {
+        holders(self, &disk.name).iter().any(|name| {
+            attribute(&self.sys.join("block").join(name).join("dm/uuid"))
+                .is_some_and(|uuid| uuid.starts_with("mpath-"))
+        })
+    }
+
     /// The partition of this number, if the kernel shows it.
     pub fn partition(&self, disk: &Disk, number: u32) -> Option<PartitionNode> {
         self.partitions(disk).into_iter().find(|partition| partition.number == number)

@@ -6,15 +6,12 @@ use serde_json::Value;
 
 use super::Finding;
 use crate::boot::parameter;
-use crate::cloud_init::{self, CONFIG, CONFIG_FOLDER, DISABLED, SEED_FOLDER};
+use crate::cloud_init::{self, CONFIG, CONFIG_FOLDER, DISABLED, DS_IDENTIFY, SEED_FOLDER};
 use crate::failure::Failure;
 use crate::installed::devices::BlockDevice;
 use crate::installed::fstab::Line;
 use crate::root_dir::{Kind, RootDir};
 use crate::yaml;
-
-/// An administrator's word on which sources there are (`tools/ds-identify` of cloud-init).
-const DS_IDENTIFY: &str = "/etc/cloud/ds-identify.cfg";
 
 /// The units without one of which cloud-init does nothing, or not all of what it is for. Which of the first two there is,
 /// depends on its version.

@@ -1,12 +1,10 @@
 //! Whether netplan can read what it will find.
 
 use super::Finding;
+use crate::cloud_init::NETPLAN_FOLDERS;
 use crate::failure::Failure;
 use crate::root_dir::{Kind, RootDir};
 use crate::yaml;
-
-/// Where netplan reads files from; one in an earlier folder goes before one of the same name (netplan(5)).
-const FOLDERS: [&str; 2] = ["/etc/netplan", "/lib/netplan"];
 
 /// No netplan file that a person or an installer wrote is near to this.
 const LIMIT_BYTES: u64 = 1 << 20;
@@ -24,7 +22,7 @@ pub(super) struct File {
 /// [`Cause::File`](crate::cause::Cause::File).
 pub(super) fn look(root: &RootDir) -> Result<Vec<File>, Failure> {
     let mut files: Vec<File> = Vec::new();
-    for folder in FOLDERS {
+    for folder in NETPLAN_FOLDERS {
         for name in root.list(folder)? {
             let Some(name) = name.to_str().filter(|name| name.ends_with(".yaml")) else { continue };
             let path = format!("{folder}/{name}");
