@@ -72,7 +72,8 @@ fn untouched(older: &Path) -> PathBuf {
     older.with_extension("untouched")
 }
 
-/// An installed Debian, whose root has another label than the one that is going to be installed.
+/// An installed Debian, whose root has another label and UUID than the one that is going to be installed: two that cannot be told
+/// apart are refused.
 fn write_older(file: &Path) -> Result<()> {
     let image = os::debian()?.raw;
     let run = |command: &mut Command| -> Result<()> {
@@ -85,6 +86,6 @@ fn write_older(file: &Path) -> Result<()> {
     };
     copy(&image, file)?;
     let root = format!("{}?offset={ROOT_BYTES}", file.display());
-    run(Command::new("tune2fs").args(["-L", "older-root", &root]))?;
+    run(Command::new("tune2fs").args(["-L", "older-root", "-U", "random", &root]))?;
     copy(file, &untouched(file))
 }
