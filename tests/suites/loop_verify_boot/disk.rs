@@ -42,6 +42,8 @@ impl Default for Making {
 pub fn make(making: Making, more: impl FnOnce(&Path)) -> LoopDevice {
     let root_mib = if making.filesystem == RootFs::Ext4 { 24 } else { 320 };
     let esp_id = fastrand::u32(..);
+    // Other tests have disks at the same time, and all of them have roots with the same label.
+    let label = format!("only-{esp_id:08x}");
     let image = InstalledImage {
         root_mib,
         // No more than the image itself, so that its table fits the disk.
@@ -52,7 +54,11 @@ pub fn make(making: Making, more: impl FnOnce(&Path)) -> LoopDevice {
         let node = run(Command::new("findmnt").args(["--noheadings", "--output", "SOURCE"]).arg(root));
         let uuid = run(Command::new("blkid").args(["-o", "value", "-s", "UUID", node.trim()]));
         let uuid = uuid.trim();
-        write_boot(root, uuid, making);
+        let name = if making.root_by == "LABEL" { &label } else { uuid };
+        if making.root_by == "LABEL" {
+            run(Command::new("tune2fs").args(["-L", &label, node.trim()]));
+        }
+        write_boot(root, uuid, &format!("{}={name}", making.root_by));
         let fstab = format!(
             "# <file system> <mount point>\nUUID={uuid} / {} errors=remount-ro 0 1\n\
              UUID={:04X}-{:04X} /boot/efi vfat umask=0077 0 1\n/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto 0 0\n",
@@ -142,18 +148,16 @@ pub fn arm64_kernel() -> Vec<u8> {
     kernel
 }
 
-fn write_boot(root: &Path, uuid: &str, making: Making) {
+fn write_boot(root: &Path, uuid: &str, root_is: &str) {
     let boot = root.join("boot");
     fs::create_dir_all(boot.join("grub")).unwrap();
     fs::write(boot.join(format!("vmlinuz-{RELEASE}")), kernel()).unwrap();
     fs::write(boot.join(format!("initrd.img-{RELEASE}")), b"070701".repeat(1000)).unwrap();
-    let named = if making.root_by == "UUID" { uuid } else { "root" };
     let grub_cfg = format!(
         "set default=\"0\"\nmenuentry 'Debian GNU/Linux' --class debian {{\n\
          \tsearch --no-floppy --fs-uuid --set=root {uuid}\n\
-         \tlinux /boot/vmlinuz-{RELEASE} root={}={named} ro quiet\n\
-         \tinitrd /boot/initrd.img-{RELEASE}\n}}\n",
-        making.root_by
+         \tlinux /boot/vmlinuz-{RELEASE} root={root_is} ro quiet\n\
+         \tinitrd /boot/initrd.img-{RELEASE}\n}}\n"
     );
     fs::write(boot.join("grub/grub.cfg"), grub_cfg).unwrap();
 }
