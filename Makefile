@@ -15,14 +15,14 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 DEPS_BUILD := build-essential libblkid-dev libclang-dev ca-certificates
 # To make the disk image, the in-memory OS and the virtual machine of `make demo`.
 DEPS_DEMO := qemu-system-x86 qemu-utils ovmf mmdebstrap containerd runc skopeo docker-registry busybox-static cpio kmod \
-	dosfstools mtools gdisk e2fsprogs zstd util-linux openssh-client lvm2 curl
+	dosfstools mtools gdisk fdisk e2fsprogs zstd util-linux openssh-client lvm2 curl
 # To run all suites: what makes old disks, and the runtimes that must take the images.
-DEPS_TEST := docker.io podman fdisk parted xfsprogs btrfs-progs mdadm cryptsetup-bin xz-utils bzip2 pigz iproute2 \
+DEPS_TEST := docker.io podman parted xfsprogs btrfs-progs mdadm cryptsetup-bin xz-utils bzip2 pigz iproute2 \
 	tabix tinyproxy
 # To kill stream-image at random: what makes its disks and packs its image.
 DEPS_SOAK := gdisk util-linux gzip tabix zstd xz-utils bzip2
 # To measure: a server, and whom stream-image is compared with.
-DEPS_BENCH := nginx-light curl time gzip isal tabix zstd xz-utils bzip2 mmdebstrap gdisk dosfstools mtools e2fsprogs util-linux
+DEPS_BENCH := nginx-light curl time gzip isal tabix zstd xz-utils bzip2 mmdebstrap gdisk fdisk dosfstools mtools e2fsprogs util-linux
 
 DENY := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2

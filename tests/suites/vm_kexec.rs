@@ -216,10 +216,10 @@ fn vm_kexec_starts_what_is_on_the_disk() {
         let disk = disk(folder.path(), name, making).bus(bus);
         let guest = guest(Vm::new(&format!("kexec-{}", name.to_lowercase())), vec![disk]);
         let mode = format!("REBOOT_MODE={mode}");
-        let outcome = action(&guest, &[&mode, "WAIT_SECONDS=1"]);
+        let outcome = action(&guest, &[&mode, "WAIT_SECONDS=5"]);
         assert_eq!(
             outcome.succeeded(),
-            "the installed system's kernel takes over 1 s after this container is gone",
+            "the installed system's kernel takes over 5 s after this container is gone",
             "{}",
             outcome.text
         );
@@ -276,7 +276,7 @@ fn vm_kexec_starts_what_is_on_the_efi_system_partition() {
     let disk = disk_with_systemd_boot(folder.path(), "ESP");
     let vm = Vm::new("kexec-esp").uefi(folder.path().join("variables.fd"));
     let guest = guest(vm, vec![disk]);
-    let outcome = action(&guest, &["DEST_DISK=serial:ESP", "WAIT_SECONDS=1"]);
+    let outcome = action(&guest, &["DEST_DISK=serial:ESP", "WAIT_SECONDS=5"]);
     let done = outcome.succeeded();
     assert!(done.starts_with("the installed system's kernel takes over"), "{}", outcome.text);
     assert!(
@@ -352,8 +352,8 @@ fn vm_kexec_that_cannot_be_fails_with_its_cause_and_auto_reboots() {
     guest.run("echo 1 >/proc/sys/kernel/kexec_load_disabled").and_then(|output| output.succeeded()).unwrap();
     let outcome = kexec(&[one]);
     assert!(outcome.failed("kexec").contains("kexec_load_disabled is 1"), "{}", outcome.text);
-    let outcome = action(&guest, &[one, "WAIT_SECONDS=1"]);
-    assert_eq!(outcome.succeeded(), "the machine reboots 1 s after this container is gone");
+    let outcome = action(&guest, &[one, "WAIT_SECONDS=5"]);
+    assert_eq!(outcome.succeeded(), "the machine reboots 5 s after this container is gone");
     assert!(line(&outcome, "REBOOT_MODE=auto").contains("kexec_load_disabled is 1"), "{}", outcome.text);
     assert_eq!(guest.machine().wait_for_exit(Duration::from_secs(60)).expect("its end"), Exit::Reboot);
 }

@@ -193,7 +193,7 @@ pub const WAIT_SECONDS: Variable = with_default(
     "WAIT_SECONDS",
     Kind::Seconds,
     "10",
-    "Time for the agent to report the success, counted from when the action's container is gone; at least 1",
+    "Time for the agent to report the success, counted from when the action's container is gone; at least 5",
 );
 /// The older name of the disk or partition.
 pub const BLOCK_DEVICE: Variable = text(
