@@ -18,8 +18,8 @@
 # identity: machine-id, host keys, users and addresses come from cloud-init (NoCloud, from /var/lib/cloud/seed/nocloud or a
 # disk). Without a seed cloud-init stays off and nobody can log in.
 #
-# Made again only when the script or a package that goes into it has changed. Needs root, no KVM, no loop device but for XFS;
-# all mounts are in a mount namespace of their own.
+# Made again only when the script or a package that goes into it has changed. Needs root, no KVM, no loop device but for XFS
+# and btrfs; all mounts are in a mount namespace of their own.
 
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -253,15 +253,16 @@ fi
 root_mib=$((root_end_mib - root_start_mib))
 case $root_fs in
 ext4) ext4_of "$work/root.fs" "$root_mib" root "$root_uuid" "$root" ;;
-btrfs)
+*)
     truncate -s "${root_mib}M" "$work/root.fs"
-    mkfs.btrfs --quiet --label root --uuid "$root_uuid" --rootdir "$root" "$work/root.fs"
-    ;;
-xfs)
-    truncate -s "${root_mib}M" "$work/root.fs"
-    mkfs.xfs -q -s "size=$block_bytes" -L root -m "uuid=$root_uuid" "$work/root.fs"
+    if [ "$root_fs" = xfs ]; then
+        mkfs.xfs -q -s "size=$block_bytes" -L root -m "uuid=$root_uuid" "$work/root.fs"
+    else
+        mkfs.btrfs --quiet --label root --uuid "$root_uuid" "$work/root.fs"
+    fi
+    # mkfs.xfs fills nothing, and mkfs.btrfs makes a longer file than it was given; so it is mounted, where nobody else
+    # sees it.
     mkdir "$work/mnt"
-    # Its mkfs fills nothing, so it is mounted, where nobody else sees it.
     unshare --mount --propagation private sh -euc '
         mount -o loop "$1/root.fs" "$1/mnt"
         cp -a "$2/." "$1/mnt/"
