@@ -240,10 +240,11 @@ mmd -i "$work/esp" ::/EFI ::/EFI/BOOT
 mcopy -i "$work/esp" "$work/bootx64.efi" ::/EFI/BOOT/BOOTX64.EFI
 write_at "$work/esp" $((esp_start_mib << 20))
 
-# The image's own mke2fs.conf: a newer host's would turn features on that this GRUB cannot read.
+# The image's own mke2fs.conf: a newer host's would turn features on that this GRUB cannot read. A small filesystem would get
+# blocks that are smaller than a disk's can be.
 ext4_of() { # FILE MIB LABEL UUID FOLDER
     truncate -s "$2M" "$1"
-    MKE2FS_CONFIG=$root/etc/mke2fs.conf mkfs.ext4 -q -F -L "$3" -U "$4" -d "$5" "$1"
+    MKE2FS_CONFIG=$root/etc/mke2fs.conf mkfs.ext4 -q -F -b 4096 -L "$3" -U "$4" -d "$5" "$1"
 }
 if [ "$separate_boot" = 1 ]; then
     mv "$root/boot" "$work/boot"
