@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::agent_os::REGISTRY;
 use crate::cycle::{Attempt, Bench, Change, Tell};
 use crate::tinkerbell::{Report, State};
 use crate::vm::Fault;
@@ -100,8 +101,9 @@ impl Disturbance {
                 let log = first.agent_log();
                 let words = log.lines().rev().find(|line| line.contains("error executing action"));
                 let words = words.context("the agent has no word of the failure")?;
-                ensure!(words.contains("grow-partition"), "the agent's word names no image: {words}");
-                notes.push("grow-partition FAILED, the agent says which image it could not pull".to_owned());
+                // containerd names the image that it could not pull, Docker the registry that it did not reach.
+                ensure!(words.contains(REGISTRY), "the agent's word names no registry: {words}");
+                notes.push(format!("grow-partition FAILED, the agent says that it did not reach {REGISTRY}"));
                 bench.registry_relay.lead_to(bench.registry.address())?;
             }
             Self::WriteErrors => {
