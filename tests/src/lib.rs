@@ -9,6 +9,7 @@ pub mod disk_image;
 pub mod http;
 pub mod installed_files;
 pub mod installed_image;
+pub mod kexec_reboot;
 pub mod landed;
 pub mod loop_device;
 pub mod matrix;

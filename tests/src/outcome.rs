@@ -4,6 +4,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::vm;
+
 /// What an action left behind.
 #[derive(Debug)]
 pub struct Outcome {
@@ -13,6 +15,13 @@ pub struct Outcome {
     pub lines: Vec<Value>,
     /// Everything that it printed, on both streams.
     pub text: String,
+}
+
+/// Reads what an action printed in a guest; panics as [`Outcome::read`] does.
+impl From<vm::Output> for Outcome {
+    fn from(output: vm::Output) -> Self {
+        Self::of_text(output.status, output.stdout, &output.stderr)
+    }
 }
 
 impl Outcome {
@@ -30,7 +39,14 @@ impl Outcome {
     /// # Panics
     /// When a line of its log is no JSON object of at most 1 KiB.
     pub fn read(output: &Output) -> Self {
-        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        Self::of_text(
+            output.status.code().unwrap_or(-1),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            &String::from_utf8_lossy(&output.stderr),
+        )
+    }
+
+    fn of_text(code: i32, stdout: String, stderr: &str) -> Self {
         let lines = stdout
             .lines()
             .map(|line| {
@@ -38,8 +54,7 @@ impl Outcome {
                 serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
             })
             .collect();
-        let text = stdout + &String::from_utf8_lossy(&output.stderr);
-        Self { code: output.status.code().unwrap_or(-1), lines, text }
+        Self { code, lines, text: stdout + stderr }
     }
 
     /// Asserts success, and gives the last line's message.

@@ -4,39 +4,14 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::efi::boot_next::{OWN, Seen};
 use common::efi::{Entry, Variables};
-use nibs_tests::binaries;
+use nibs_tests::kexec_reboot;
 use nibs_tests::os;
 use nibs_tests::outcome::Outcome;
-use nibs_tests::vm::{Disk, Exit, Guest, Nic, Vm};
-
-/// One machine at a time: two emulated ones starve each other.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The action as an agent runs it: with mounts and a control group of its own, and the host's processes.
-const RUN: &str = "mkdir -p /sys/fs/cgroup/action
-sh -c 'echo $$ >/sys/fs/cgroup/action/cgroup.procs; exec unshare --mount /usr/local/bin/kexec-reboot'
-status=$?
-rmdir /sys/fs/cgroup/action 2>/dev/null
-exit $status";
-
-fn action(guest: &Guest, environment: &[&str]) -> Outcome {
-    guest.put(binaries::binary("kexec-reboot"), "/usr/local/bin/kexec-reboot").expect("the action");
-    let output = guest.run(&format!("export {}\n{RUN}", environment.join(" "))).expect("the action's end");
-    let parsed = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    Outcome {
-        code: output.status,
-        lines: output.stdout.lines().map(parsed).collect(),
-        text: output.stdout + &output.stderr,
-    }
-}
+use nibs_tests::vm::{Disk, Exit, Guest, Nic, Vm, turn};
 
 /// The message of the action's line that speaks of BootNext.
 fn word_of_boot_next(outcome: &Outcome) -> (&str, &str) {
@@ -122,7 +97,8 @@ fn vm_the_firmware_starts_the_installed_disk_though_the_network_is_first() {
     guest.run("umount /sys/firmware/efi/efivars").and_then(|output| output.succeeded()).expect("no efivarfs");
     let before = variables(&guest);
     assert_eq!((own(&before).len(), before.next), (0, None));
-    let outcome = action(&guest, &["DEST_DISK=serial:TARGET", "REBOOT_MODE=reboot", "WAIT_SECONDS=15"]);
+    let outcome =
+        kexec_reboot::in_guest(&guest, &["DEST_DISK=serial:TARGET", "REBOOT_MODE=reboot", "WAIT_SECONDS=15"]);
     outcome.succeeded();
     let (level, word) = word_of_boot_next(&outcome);
     eprintln!("{word}");
@@ -152,7 +128,7 @@ fn vm_the_firmware_starts_the_installed_disk_though_the_network_is_first() {
     let before = variables(&guest);
     assert_eq!((own(&before).len(), before.next), (1, None));
     // Without DEST_DISK it is the only disk with something to start.
-    let outcome = action(&guest, &["SET_BOOT_NEXT=true", "REBOOT_MODE=none"]);
+    let outcome = kexec_reboot::in_guest(&guest, &["SET_BOOT_NEXT=true", "REBOOT_MODE=none"]);
     outcome.succeeded();
     let (_, word) = word_of_boot_next(&outcome);
     eprintln!("{word}");
@@ -164,7 +140,7 @@ fn vm_the_firmware_starts_the_installed_disk_though_the_network_is_first() {
     // A failure is a warning, and changes nothing.
     let environment =
         ["SET_BOOT_NEXT=true", "REBOOT_MODE=none", "VERIFY_BOOT=false", "DEST_DISK=serial:NONE"];
-    let outcome = action(&guest, &environment);
+    let outcome = kexec_reboot::in_guest(&guest, &environment);
     outcome.succeeded();
     let (level, word) = word_of_boot_next(&outcome);
     assert_eq!(level, "warn");
@@ -179,12 +155,12 @@ fn vm_on_a_bios_true_warns_and_auto_says_nothing() {
     File::create(folder.path().join("disk")).and_then(|file| file.set_len(1 << 20)).expect("a disk");
     let vm = Vm::new("boot-next-bios").disk(Disk::raw(folder.path().join("disk")).serial("TARGET"));
     let guest = Guest::boot(vm).expect("a booted guest");
-    let outcome = action(&guest, &["SET_BOOT_NEXT=true", "REBOOT_MODE=none"]);
+    let outcome = kexec_reboot::in_guest(&guest, &["SET_BOOT_NEXT=true", "REBOOT_MODE=none"]);
     outcome.succeeded();
     let (level, word) = word_of_boot_next(&outcome);
     assert_eq!(level, "warn");
     assert!(word.contains("started by a BIOS"), "{word}");
-    let outcome = action(&guest, &["REBOOT_MODE=reboot", "WAIT_SECONDS=60"]);
+    let outcome = kexec_reboot::in_guest(&guest, &["REBOOT_MODE=reboot", "WAIT_SECONDS=60"]);
     outcome.succeeded();
     assert!(!outcome.text.contains("BootNext"), "{}", outcome.text);
 }

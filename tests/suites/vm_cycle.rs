@@ -3,23 +3,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nibs_tests::binaries::top;
 use nibs_tests::cycle::{self, Event, Finished, Firmware, Setup};
 use nibs_tests::os::Engine;
 use nibs_tests::tinkerbell::State;
-use nibs_tests::vm::Bus;
+use nibs_tests::vm::{Bus, turn};
 
 const ACTIONS: [&str; 6] =
     ["wipe-disk", "stream-image", "grow-partition", "write-netplan", "write-cloud-init", "kexec-reboot"];
-
-/// One machine at a time: two emulated ones starve each other.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Goes the way, and looks at what came of it. Gives the folder of the logs, too.
 fn cycle(name: &str, setup: Setup) -> (Finished, PathBuf) {

@@ -3,18 +3,11 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nibs_tests::os;
-use nibs_tests::vm::{Bus, Disk, Exit, Fault, Guest, Nic, SshKey, Target, Vm};
+use nibs_tests::vm::{Bus, Disk, Exit, Fault, Guest, Nic, SshKey, Target, Vm, turn};
 use tempfile::TempDir;
-
-/// One machine at a time: two emulated ones starve each other.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn sparse(folder: &TempDir, name: &str, mib: u64) -> PathBuf {
     let path = folder.path().join(name);

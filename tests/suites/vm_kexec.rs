@@ -6,16 +6,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nibs_tests::binaries;
 use nibs_tests::disk_image::pipe;
 use nibs_tests::installed_image::{InstalledImage, RootFs, forget_partitions, show_partition, with_mounted};
+use nibs_tests::kexec_reboot;
 use nibs_tests::loop_device::run;
 use nibs_tests::os;
 use nibs_tests::outcome::Outcome;
-use nibs_tests::vm::{Bus, Disk, Exit, Guest, Vm};
+use nibs_tests::vm::{Bus, Disk, Exit, Guest, Vm, turn};
 
 /// The UUID of a /boot of its own.
 const BOOT_UUID: &str = "5ac1d5b6-50b0-4b0e-9cbb-7b1ffd8d1c55";
@@ -26,35 +25,9 @@ const MARK: &str = "started from the installed disk: ";
 /// From the load to the next kernel's end 15 s were seen, emulated.
 const HAND_OVER: Duration = Duration::from_secs(120);
 
-/// One machine at a time: two emulated ones starve each other.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The action as an agent runs it: with mounts and a control group of its own, and the host's processes.
-const RUN: &str = "mkdir -p /sys/fs/cgroup/action
-sh -c 'echo $$ >/sys/fs/cgroup/action/cgroup.procs; exec unshare --mount /usr/local/bin/kexec-reboot'
-status=$?
-rmdir /sys/fs/cgroup/action 2>/dev/null
-exit $status";
-
+/// Runs the action. These disks have no boot loader: it is the running kernel that starts them.
 fn action(guest: &Guest, environment: &[&str]) -> Outcome {
-    // These disks have no boot loader: it is the running kernel that starts them.
-    let environment: Vec<String> = environment
-        .iter()
-        .chain(&["VERIFY_BOOT=false"])
-        .map(|pair| {
-            pair.split_once('=').map_or_else(String::new, |(name, value)| format!("{name}='{value}'"))
-        })
-        .collect();
-    let output = guest.run(&format!("export {}\n{RUN}", environment.join(" "))).expect("the action's end");
-    let parsed = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    Outcome {
-        code: output.status,
-        lines: output.stdout.lines().map(parsed).collect(),
-        text: output.stdout + &output.stderr,
-    }
+    kexec_reboot::in_guest(guest, &[environment, &["VERIFY_BOOT=false"]].concat())
 }
 
 /// How a disk is made.
@@ -171,12 +144,10 @@ fn archive(files: &[(&str, &[u8])], with_busybox: bool) -> Vec<u8> {
     pipe(&mut cpio, names.as_bytes())
 }
 
-/// A booted guest with these disks, and the action in it.
+/// A booted guest with these disks.
 fn guest(vm: Vm, disks: Vec<Disk>) -> Guest {
     let vm = disks.into_iter().fold(vm.memory_mib(1536), Vm::disk);
-    let guest = Guest::boot(vm).expect("a booted guest");
-    guest.put(binaries::binary("kexec-reboot"), "/usr/local/bin/kexec-reboot").expect("the action");
-    guest
+    Guest::boot(vm).expect("a booted guest")
 }
 
 /// The line by which the kernel from the disk said what it was started with.
@@ -299,10 +270,7 @@ fn vm_kexec_that_does_not_start_is_said_to_the_kernels_log_and_a_reboot_follows(
     let _turn = turn();
     let guest = guest(Vm::new("kexec-nothing-loaded"), Vec::new());
     // The process that is left behind, without a kernel that was loaded.
-    let script = RUN.replace(
-        "exec unshare --mount /usr/local/bin/kexec-reboot",
-        "exec unshare --mount /usr/local/bin/kexec-reboot --detached kexec 1",
-    );
+    let script = kexec_reboot::script(&guest, "--detached kexec 1");
     let _ = guest.run_within(&format!("({script}) >/dev/null 2>&1 &"), Duration::from_secs(10));
     assert_eq!(guest.machine().wait_for_exit(Duration::from_secs(120)).expect("its end"), Exit::Reboot);
     let text = guest.machine().console_text();

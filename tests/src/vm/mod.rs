@@ -31,6 +31,7 @@ pub(crate) mod process;
 mod qmp;
 mod snapshot;
 mod ssh;
+mod turn;
 mod write_log;
 
 pub use accel::Accel;
@@ -41,4 +42,5 @@ pub use network::Nic;
 pub use output::Output;
 pub use snapshot::Snapshot;
 pub use ssh::{SshKey, Target};
+pub use turn::turn;
 pub use write_log::{Entry, WriteLog};

@@ -127,17 +127,10 @@ impl Bench {
             "" => String::new(),
             script => format!("(\nset -e\n{script}\n) >/dev/null 2>/tmp/{name}.beside &\n"),
         };
-        let output = match self.guest.run_within(&format!("{beside}{} {name}", environment.join(" ")), LIMIT)
-        {
-            Ok(output) => output,
+        match self.guest.run_within(&format!("{beside}{} {name}", environment.join(" ")), LIMIT) {
+            Ok(output) => output.into(),
             Err(error) => panic!("{error:#}"),
-        };
-        let lines = output
-            .stdout
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
-            .collect();
-        Outcome { code: output.status, lines, text: output.stdout + &output.stderr }
+        }
     }
 
     /// The digest of everything on a block device.
