@@ -8,39 +8,12 @@ use common::esp;
 use common::failure::{Because, Failure};
 use common::mount::Device;
 use common::table::{self, Partition, PartitionTable, ReadAt};
-use common::values::Values;
-use common::variables::SET_BOOT_NEXT;
 use tracing::{debug, info, warn};
 
-use crate::plan::Going;
+use crate::plan::{BootNext, Going};
 
 /// Where the signature of a disk is in its MBR (UEFI 2.10, 5.2.1).
 const MBR_SIGNATURE_AT: u64 = 440;
-
-/// What `SET_BOOT_NEXT` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setting {
-    /// On UEFI, when the machine reboots.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl Setting {
-    /// Reads the option.
-    ///
-    /// # Errors
-    /// [`Cause::Configuration`].
-    pub fn of(values: &Values) -> Result<Self, Failure> {
-        Ok(match values.choice(&SET_BOOT_NEXT)? {
-            "true" => Self::Always,
-            "false" => Self::Never,
-            _ => Self::Auto,
-        })
-    }
-}
 
 /// What comes of the setting on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,12 +26,12 @@ enum Decision {
     Impossible,
 }
 
-fn decide(setting: Setting, going: Going, firmware: Firmware) -> Decision {
+fn decide(setting: BootNext, going: Going, firmware: Firmware) -> Decision {
     match (setting, firmware.architecture()) {
-        (Setting::Never, _) | (Setting::Auto, None) => Decision::Leave,
+        (BootNext::Never, _) | (BootNext::Auto, None) => Decision::Leave,
         // Who switches a machine off may want it to start from anything.
-        (Setting::Auto, _) if going != Going::Reboot => Decision::Leave,
-        (Setting::Always, None) => Decision::Impossible,
+        (BootNext::Auto, _) if going != Going::Reboot => Decision::Leave,
+        (BootNext::Always, None) => Decision::Impossible,
         (_, Some(architecture)) => Decision::Set(architecture),
     }
 }
@@ -68,7 +41,7 @@ fn decide(setting: Setting, going: Going, firmware: Firmware) -> Decision {
 ///
 /// # Errors
 /// [`Cause::Configuration`] where `disk` has none of the accepted forms.
-pub fn set(system: &System, setting: Setting, going: Going, disk: Option<&str>) -> Result<(), Failure> {
+pub fn set(system: &System, setting: BootNext, going: Going, disk: Option<&str>) -> Result<(), Failure> {
     let firmware = Firmware::of(system);
     let done = match decide(setting, going, firmware) {
         Decision::Leave => {
@@ -238,37 +211,22 @@ fn has_partition(disk: &Disk, wanted: &HardDrive) -> Result<bool, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use common::variables::KEXEC_REBOOT;
-
     use super::*;
 
     const UEFI: Firmware = Firmware::Uefi { word_bits: 64 };
-
-    #[test]
-    fn the_option_is_read() {
-        let of =
-            |value| Setting::of(&Values::from_pairs(&KEXEC_REBOOT, &[("SET_BOOT_NEXT", value)]).unwrap());
-        assert_eq!(of("").unwrap(), Setting::Auto);
-        assert_eq!(of("auto").unwrap(), Setting::Auto);
-        assert_eq!(of("true").unwrap(), Setting::Always);
-        assert_eq!(of("false").unwrap(), Setting::Never);
-        let failure = of("yes").unwrap_err();
-        assert_eq!(failure.to_string(), "SET_BOOT_NEXT=\"yes\" is not valid; accepted: auto, true, false");
-        assert_eq!(failure.cause.exit_code(), 2);
-    }
 
     #[test]
     fn auto_is_for_a_reboot_on_uefi_alone() {
         use Decision::{Impossible, Leave, Set};
         let set = Set(UEFI.architecture().unwrap());
         for (setting, going, firmware, decision) in [
-            (Setting::Auto, Going::Reboot, UEFI, set),
-            (Setting::Auto, Going::Poweroff, UEFI, Leave),
-            (Setting::Auto, Going::Stay, UEFI, Leave),
-            (Setting::Auto, Going::Reboot, Firmware::Bios, Leave),
-            (Setting::Always, Going::Poweroff, UEFI, set),
-            (Setting::Always, Going::Reboot, Firmware::Bios, Impossible),
-            (Setting::Never, Going::Reboot, UEFI, Leave),
+            (BootNext::Auto, Going::Reboot, UEFI, set),
+            (BootNext::Auto, Going::Poweroff, UEFI, Leave),
+            (BootNext::Auto, Going::Stay, UEFI, Leave),
+            (BootNext::Auto, Going::Reboot, Firmware::Bios, Leave),
+            (BootNext::Always, Going::Poweroff, UEFI, set),
+            (BootNext::Always, Going::Reboot, Firmware::Bios, Impossible),
+            (BootNext::Never, Going::Reboot, UEFI, Leave),
         ] {
             assert_eq!(decide(setting, going, firmware), decision, "{setting:?} {going:?} {firmware:?}");
         }

@@ -7,11 +7,9 @@ use common::failure::Failure;
 use common::values::Values;
 use common::variables::{
     BLOCK_DEVICE, CMD_LINE, DEST_DISK_OR_PARTITION, FS_TYPE, GRUBCFG_PATH, INITRD_PATH, KERNEL_PATH,
-    REBOOT_MODE, VERIFY_BOOT, WAIT_SECONDS,
+    REBOOT_MODE, SET_BOOT_NEXT, VERIFY_BOOT, WAIT_SECONDS,
 };
 use tracing::debug;
-
-use crate::boot_next::Setting;
 
 /// Reports reached the server 0.25 to 2.0 s after the container's control group was gone on a busy machine, and of 20 machines
 /// that waited for 2 s one went down before (seen with tink-agent v0.25). So no machine goes down sooner than this.
@@ -53,6 +51,27 @@ impl Going {
     }
 }
 
+/// Whether the firmware is told to start the installed disk next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootNext {
+    /// On UEFI, when the machine reboots.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl BootNext {
+    fn of(values: &Values) -> Result<Self, Failure> {
+        Ok(match values.choice(&SET_BOOT_NEXT)? {
+            "true" => Self::Always,
+            "false" => Self::Never,
+            _ => Self::Auto,
+        })
+    }
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -65,7 +84,7 @@ pub struct Plan {
     /// Whether that can also be the partition which the boot files are on.
     pub disk_by_boot_files: bool,
     /// Whether the firmware is told to start it next.
-    pub boot_next: Setting,
+    pub boot_next: BootNext,
     /// Whether it is looked at once more whether the installed system will start.
     pub verify_boot: bool,
     /// What was given in the place of what the boot loader would start.
@@ -123,7 +142,7 @@ impl Plan {
             wait,
             disk_by_boot_files: disk.is_none(),
             disk: disk.or_else(|| text(&BLOCK_DEVICE)),
-            boot_next: Setting::of(values)?,
+            boot_next: BootNext::of(values)?,
             verify_boot: values.boolean(&VERIFY_BOOT)?,
             given: Given {
                 kernel: text(&KERNEL_PATH),
@@ -166,6 +185,18 @@ mod tests {
         for (value, verifies) in [("", true), ("1", true), ("True", true), ("false", false), ("0", false)] {
             assert_eq!(plan(&[("VERIFY_BOOT", value)]).unwrap().verify_boot, verifies, "{value}");
         }
+    }
+
+    #[test]
+    fn the_firmware_is_told_by_itself_always_or_never() {
+        let of = |value| plan(&[("SET_BOOT_NEXT", value)]).map(|plan| plan.boot_next);
+        assert_eq!(of("").unwrap(), BootNext::Auto);
+        assert_eq!(of("auto").unwrap(), BootNext::Auto);
+        assert_eq!(of("true").unwrap(), BootNext::Always);
+        assert_eq!(of("false").unwrap(), BootNext::Never);
+        let failure = of("yes").unwrap_err();
+        assert_eq!(failure.to_string(), "SET_BOOT_NEXT=\"yes\" is not valid; accepted: auto, true, false");
+        assert_eq!(failure.cause.exit_code(), 2);
     }
 
     #[test]
