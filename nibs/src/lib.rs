@@ -1,6 +1,7 @@
 //! The command `nibs`: takes what a user of KKP has (Seed, Hardware, MachineDeployment, user-data), finds what is
 //! wrong with it before a server does, and prints the Template and the Workflow that run the actions.
 
+pub mod check;
 pub mod cli;
 pub mod field;
 pub mod finding;
