@@ -1,5 +1,7 @@
 //! The command line.
 
+mod template;
+
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -8,10 +10,8 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::finding::Findings;
-use crate::image_names::ImageNames;
 use crate::machine_deployment::Choice;
-use crate::object::{self, DEFAULT_NAMESPACE};
-use crate::template::{self, Options};
+use crate::object;
 use crate::user_data;
 use crate::workflow::{self, Input};
 
@@ -52,25 +52,8 @@ fn command() -> Command {
         .version(version)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(
-            Command::new("template")
-                .about("Prints a Template")
-                .subcommand_required(true)
-                .arg_required_else_help(true)
-                .subcommand(
-                    Command::new("kkp")
-                        .about("Prints provision-worker-node, which an unpatched KKP uses instead of its own")
-                        .args(template_arguments())
-                        .mut_arg("registry", |a| a.required(true))
-                        .arg(
-                            Arg::new("namespace")
-                                .long("namespace")
-                                .value_name("NAME")
-                                .default_value(DEFAULT_NAMESPACE)
-                                .help("The namespace of the Hardware, where KKP looks for it"),
-                        ),
-                ),
-        )
+        .after_help("Example:\n  nibs template kkp --registry registry.example/nibs | kubectl apply -n tink-system -f -")
+        .subcommand(template::command())
         .subcommand(
             Command::new("workflow")
                 .about("Prints the Template and the Workflow that KKP would make")
@@ -107,28 +90,9 @@ fn command() -> Command {
                         .action(ArgAction::SetTrue)
                         .help("The Workflows alone"),
                 )
-                .args(template_arguments())
+                .args(template::arguments())
                 .mut_arg("registry", |a| a.required_unless_present("without-template")),
         )
-}
-
-fn template_arguments() -> [Arg; 3] {
-    [
-        Arg::new("registry")
-            .long("registry")
-            .value_name("HOST[:PORT][/PATH]")
-            .help("Where the actions' images are pulled from"),
-        Arg::new("images")
-            .long("images")
-            .value_name("FILE")
-            .value_parser(value_parser!(PathBuf))
-            .help("The index file of `make images`: pins every image by its digest"),
-        Arg::new("image-digest-suffix")
-            .long("image-digest-suffix")
-            .value_name("SUFFIX")
-            .value_parser(template::check_digest_suffix)
-            .help("Has the image verified: its digest's URL is the image's URL and this, as .sha256"),
-    ]
 }
 
 fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<(), Failure> {
@@ -136,9 +100,8 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Resu
     let text = match matches.subcommand() {
         Some(("workflow", matches)) => workflow(matches)?,
         Some((_, matches)) => {
-            let (_, matches) = matches.subcommand().expect("clap requires a subcommand");
-            let namespace: &String = matches.get_one("namespace").expect("it has a default");
-            template(matches, namespace)?
+            let (form, matches) = matches.subcommand().expect("clap requires a subcommand");
+            template::run(form, matches).map_err(Failure::Usage)?
         }
         None => unreachable!("clap requires a subcommand"),
     };
@@ -149,20 +112,6 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Resu
         }
         _ => Ok(()),
     }
-}
-
-fn template(matches: &ArgMatches, namespace: &str) -> Result<String, Failure> {
-    let registry: &String = matches.get_one("registry").expect("clap requires it");
-    let images = match matches.get_one::<PathBuf>("images") {
-        Some(index) => ImageNames::pinned(registry, index),
-        None => ImageNames::tagged(registry),
-    };
-    let options = Options {
-        namespace: namespace.to_owned(),
-        images: images.map_err(Failure::Usage)?,
-        image_digest_suffix: matches.get_one::<String>("image-digest-suffix").cloned(),
-    };
-    template::kkp(&options).map_err(Failure::Usage)
 }
 
 fn workflow(matches: &ArgMatches) -> Result<String, Failure> {
@@ -213,7 +162,7 @@ fn workflow(matches: &ArgMatches) -> Result<String, Failure> {
         namespaces.sort_unstable();
         namespaces.dedup();
         for namespace in namespaces {
-            documents.push(template(matches, namespace)?);
+            documents.push(template::kkp(matches, namespace).map_err(Failure::Usage)?);
         }
     }
     documents.extend(workflows.iter().map(workflow::Workflow::yaml));

@@ -35,7 +35,7 @@ pub struct Workflow {
 impl Workflow {
     /// As KKP names it, but for the end: a digest of the content and not the time.
     pub fn name(&self) -> String {
-        format!("{}-{}-{}", self.hardware, template::NAME, digest(&self.hardware_map))
+        format!("{}-{}-{}", self.hardware, template::KKP_NAME, digest(&self.hardware_map))
     }
 
     /// As a YAML document, as kubectl would print KKP's.
@@ -48,7 +48,7 @@ impl Workflow {
              name: {}\n  namespace: {}\nspec:\n  hardwareMap:\n{map}  hardwareRef: {hardware}\n  templateRef: {}\n",
             scalar(&self.name()),
             scalar(&self.namespace),
-            template::NAME,
+            template::KKP_NAME,
         )
     }
 }

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// APIVersion is the group and version of every object that is read here.
+// APIVersion is the group and version of Tinkerbell's own objects.
 const APIVersion = "tinkerbell.org/v1alpha1"
 
 // Document is one YAML document with the place that it came from.
@@ -114,8 +114,8 @@ func parseJSON(place string, text []byte) ([]Document, error) {
 	if head.Kind == "" || head.APIVersion == "" {
 		return nil, fmt.Errorf("%s: not a Kubernetes object: it has no kind or no apiVersion", place)
 	}
-	if head.APIVersion != APIVersion {
-		return nil, fmt.Errorf("%s: apiVersion: %q, expected %q", place, head.APIVersion, APIVersion)
+	if expected := apiVersionOf(head.Kind); head.APIVersion != expected {
+		return nil, fmt.Errorf("%s: apiVersion: %q, expected %q", place, head.APIVersion, expected)
 	}
 	namespace := head.Metadata.Namespace
 	if namespace == "" {

@@ -36,6 +36,12 @@ func Collect(docs []Document) (*Set, error) {
 		case "Template":
 			_, twice = set.Templates[at]
 			set.Templates[at], err = decode[Template](doc)
+		case CAPTKind:
+			_, twice = set.Templates[at]
+			set.Templates[at], err = captTemplate(doc)
+		case EKSAKind:
+			_, twice = set.Templates[at]
+			set.Templates[at], err = eksaTemplate(doc)
 		case "Hardware":
 			_, twice = set.Hardware[at]
 			set.Hardware[at], err = decode[Hardware](doc)

@@ -31,6 +31,7 @@ func kkpHardware(namespace string) objects.Document {
 		"apiVersion": "tinkerbell.org/v1alpha1", "kind": "Hardware", "metadata": {"name": "example"},
 		"spec": {
 			"disks": [{"device": "/dev/nvme0n1"}, {"device": "/dev/sda"}],
+			"userData": "#cloud-config\nhostname: x\n",
 			"interfaces": [{
 				"netboot": {"allowPXE": true, "allowWorkflow": true},
 				"dhcp": {

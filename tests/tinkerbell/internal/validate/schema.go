@@ -40,6 +40,9 @@ type kindSchema struct {
 
 // loadSchema reads a kind's schema from the CRD that Tinkerbell's module carries.
 func loadSchema(kind string) (*kindSchema, error) {
+	if objects.IsForeign(kind) {
+		return foreignSchema(kind)
+	}
 	name, known := crdNames[kind]
 	if !known {
 		return nil, fmt.Errorf("kind: %q, expected Template, Hardware or Workflow", kind)

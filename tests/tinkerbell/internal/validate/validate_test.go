@@ -34,6 +34,30 @@ func template(name, text string) string {
 		strings.ReplaceAll(text, "\n", "\n    ")
 }
 
+func captOverride(field string) string {
+	return "apiVersion: infrastructure.cluster.x-k8s.io/v1beta1\nkind: TinkerbellMachineTemplate\nmetadata: {name: x}\n" +
+		"spec:\n  template:\n    spec:\n      " + field + ": |\n        " +
+		strings.ReplaceAll(data+"        timeout: 60", "\n", "\n        ") + "\n"
+}
+
+const eksaConfig = `apiVersion: anywhere.eks.amazonaws.com/v1alpha1
+kind: TinkerbellTemplateConfig
+metadata: {name: x}
+spec:
+  template:
+    version: "0.1"
+    id: ''
+    name: x
+    global_timeout: 600
+    tasks:
+      - name: x
+        worker: "{{ .device_1 }}"
+        actions:
+        - name: reboot
+          image: registry.example/x:1
+          timeout: 60
+`
+
 func TestDocuments(t *testing.T) {
 	workflow := "\n---\n" + head + "Workflow\nmetadata: {name: w}\nspec: {templateRef: x, hardwareMap: {device_1: a}}\n"
 	for name, c := range map[string]struct{ text, want string }{
@@ -54,6 +78,13 @@ func TestDocuments(t *testing.T) {
 		"key twice":       {head + "Hardware\nmetadata: {name: h}\nspec: {}\nspec: {}\n", `key "spec" already set`},
 		"kind":            {head + "Pod\nmetadata: {name: h}\n", `kind: "Pod", expected`},
 		"group":           {"apiVersion: v1\nkind: Template\nmetadata: {name: h}\n", `apiVersion: "v1", expected`},
+		"capt":            {captOverride("templateOverride"), ""},
+		"capt's key":      {strings.ReplaceAll(captOverride("templateOverride"), "device_1", "os_image"), `map has no entry for key "os_image"`},
+		"capt unknown":    {captOverride("template_override"), "spec.template.spec.template_override: unknown field"},
+		"eksa":            {eksaConfig + "          pid: host\n", ""},
+		"eksa unknown":    {eksaConfig + "          namespaces: {network: host}\n", "spec.template.tasks[0].actions[0].namespaces: unknown field"},
+		"eksa without id": {strings.Replace(eksaConfig, "    id: ''\n", "", 1), "spec.template.id: Required value"},
+		"eksa's version":  {strings.Replace(eksaConfig, "v1alpha1", "v1", 1), `apiVersion: "anywhere.eks.amazonaws.com/v1", expected`},
 		"nothing":         {"# nothing\n", "no object in the files"},
 	} {
 		t.Run(name, func(t *testing.T) {

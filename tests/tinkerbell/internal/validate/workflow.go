@@ -55,7 +55,7 @@ func schemas(docs []objects.Document) []error {
 }
 
 // templates renders each Template with every Workflow that names it. One that no Workflow names is rendered with
-// KKP's keys where KKP is who would make the Workflow, and otherwise only parsed.
+// the keys of who would make the Workflow, KKP or CAPT, and otherwise only parsed.
 func templates(docs []objects.Document, set *objects.Set) []error {
 	var problems []error
 	used := map[*objects.Template]bool{}
@@ -66,7 +66,8 @@ func templates(docs []objects.Document, set *objects.Set) []error {
 		}
 	}
 	for _, doc := range docs {
-		if doc.Kind != "Template" || used[set.Template(doc.Namespace, doc.Name)] {
+		isTemplate := doc.Kind == "Template" || objects.IsForeign(doc.Kind)
+		if !isTemplate || used[set.Template(doc.Namespace, doc.Name)] {
 			continue
 		}
 		if err := alone(doc, set.Template(doc.Namespace, doc.Name)); err != nil {
@@ -80,12 +81,15 @@ func alone(doc objects.Document, template *objects.Template) error {
 	if template.Spec.Data == nil {
 		return errors.New("missing")
 	}
-	if doc.Name != kkpTemplate {
+	if doc.Name != kkpTemplate && !objects.IsForeign(doc.Kind) {
 		return render.Parse(*template.Spec.Data)
 	}
 	set, err := objects.Collect([]objects.Document{doc, kkpHardware(doc.Namespace)})
 	if err != nil {
 		return err
+	}
+	if objects.IsForeign(doc.Kind) {
+		return rendering(set, captWorkflow(doc.Name, doc.Namespace))
 	}
 	return rendering(set, kkpWorkflow(doc.Namespace))
 }
