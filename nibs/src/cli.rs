@@ -1,18 +1,19 @@
 //! The command line.
 
+mod check;
 mod template;
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use crate::finding::Findings;
+use crate::code;
+use crate::finding::{Finding, Findings};
+use crate::input;
 use crate::machine_deployment::Choice;
-use crate::object;
-use crate::user_data;
 use crate::workflow::{self, Input};
 
 /// How the command ended, when it did not end well.
@@ -53,6 +54,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .after_help("Example:\n  nibs template kkp --registry registry.example/nibs | kubectl apply -n tink-system -f -")
+        .subcommand(check::command())
         .subcommand(template::command())
         .subcommand(
             Command::new("workflow")
@@ -98,6 +100,11 @@ fn command() -> Command {
 fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<(), Failure> {
     let matches = command().try_get_matches_from(arguments).map_err(Failure::Arguments)?;
     let text = match matches.subcommand() {
+        Some(("check", matches)) => {
+            let (text, has_errors) = check::run(matches)?;
+            print(&text)?;
+            return if has_errors { Err(Failure::Findings) } else { Ok(()) };
+        }
         Some(("workflow", matches)) => workflow(matches)?,
         Some((_, matches)) => {
             let (form, matches) = matches.subcommand().expect("clap requires a subcommand");
@@ -105,6 +112,10 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Resu
         }
         None => unreachable!("clap requires a subcommand"),
     };
+    print(&text)
+}
+
+fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
         // Who reads only the beginning has what they want.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -125,34 +136,18 @@ fn workflow(matches: &ArgMatches) -> Result<String, Failure> {
         ..Input::default()
     };
     let files: Vec<&PathBuf> = matches.get_many("files").expect("clap requires it").collect();
-    let named = matches.get_one::<PathBuf>("user-data");
-    let all: Vec<_> = files.into_iter().map(|p| (p, false)).chain(named.map(|p| (p, true))).collect();
-    if all.iter().filter(|(path, _)| path.as_os_str() == "-").count() > 1 {
-        return Err(Failure::Usage("standard input (-) was given twice; once is accepted".into()));
+    let named: Vec<&PathBuf> = matches.get_one("user-data").into_iter().collect();
+    let given = input::read(&files, &named, &mut findings).map_err(Failure::Usage)?;
+    if let [first, second, ..] = &given.user_data[..] {
+        let finding = Finding::in_file(&code::USER_DATA_TWICE, &second.file, None);
+        findings.push(finding.note(format!("first {}", first.file)));
     }
-    for (path, is_user_data) in all {
-        let file = path.display().to_string();
-        let bytes = read(path).map_err(|e| Failure::Usage(format!("reading {file}: {e}")))?;
-        if is_user_data || user_data::form(&bytes).is_some() {
-            if let Some(first) = &input.user_data {
-                findings.in_file(
-                    &file,
-                    None,
-                    format!("user-data again, after {}; once is accepted", first.file),
-                );
-            }
-            input.user_data = user_data::check(&file, bytes, &mut findings).or(input.user_data);
-        } else {
-            match String::from_utf8(bytes) {
-                Ok(text) => object::read(&file, &text, &mut input.objects, &mut findings),
-                Err(_) => findings.in_file(&file, None, "no UTF-8; YAML or JSON in UTF-8 is accepted"),
-            }
-        }
-    }
+    input.objects = given.objects;
+    input.user_data = given.user_data.into_iter().next();
     input.is_broken = findings.has_errors();
     let workflows = workflow::workflows(&input, &mut findings);
     let failed = findings.has_errors();
-    eprint!("{}", findings.report());
+    eprint!("{}", findings.report(std::io::stderr().is_terminal()));
     if failed {
         return Err(Failure::Findings);
     }
@@ -167,13 +162,4 @@ fn workflow(matches: &ArgMatches) -> Result<String, Failure> {
     }
     documents.extend(workflows.iter().map(workflow::Workflow::yaml));
     Ok(documents.join("---\n"))
-}
-
-fn read(path: &PathBuf) -> std::io::Result<Vec<u8>> {
-    if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes)?;
-        return Ok(bytes);
-    }
-    std::fs::read(path)
 }

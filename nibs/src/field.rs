@@ -1,6 +1,7 @@
 //! A field of an object: its value, its path and its place, so that everything said about it says where it is.
 
-use crate::finding::{Finding, Findings, Severity, show};
+use crate::code::{Code, WRONG_TYPE};
+use crate::finding::{Finding, Findings};
 use crate::node::{Node, Plain, Position, Value, plain};
 use crate::object::Object;
 
@@ -28,6 +29,11 @@ impl<'a> Field<'a> {
     /// Where it stands, or the nearest thing above it that is there.
     pub fn at(&self) -> Position {
         self.at
+    }
+
+    /// Its value as it was read, if it is there.
+    pub fn node(&self) -> Option<&'a Node> {
+        self.node
     }
 
     /// The file's name, and the line: for a message about another field.
@@ -62,9 +68,9 @@ impl<'a> Field<'a> {
             _ => &[],
         };
         // The exact name goes first, as it does there.
-        let exact = entries.iter().any(|e| e.key == key);
+        let exact = entries.iter().any(|e| &*e.key == key);
         let other = entries.iter().find(|e| !exact && e.key.eq_ignore_ascii_case(key));
-        self.get(other.map_or(key, |e| &e.key))
+        self.get(other.map_or(key, |e| &*e.key))
     }
 
     /// The field at a path of simple names, as `spec.template.spec`.
@@ -106,7 +112,7 @@ impl<'a> Field<'a> {
     pub fn entries(&self, findings: &mut Findings) -> Vec<(&'a str, Field<'a>)> {
         match self.node.map(|n| &n.value) {
             None => Vec::new(),
-            Some(Value::Map(entries)) => entries.iter().map(|e| (e.key.as_str(), self.get(&e.key))).collect(),
+            Some(Value::Map(entries)) => entries.iter().map(|e| (&*e.key, self.get(&e.key))).collect(),
             Some(_) => {
                 self.wrong_kind(findings, "a mapping");
                 Vec::new()
@@ -117,9 +123,10 @@ impl<'a> Field<'a> {
     /// Its text. None when it is missing, and when it is something else, which is said.
     pub fn text(&self, findings: &mut Findings) -> Option<&'a str> {
         match &self.node?.value {
-            Value::Scalar { text, plain: true } if plain(text) != Plain::Text => {
+            Value::Scalar { text, plain: true, .. } if plain(text) != Plain::Text => {
                 let kind = self.node?.kind();
-                self.error(findings, format!("{text} is {kind} here; text is accepted, in quotes: {text:?}"));
+                let finding = self.finding(&WRONG_TYPE).shown(&**text).note(format!("this is {kind}"));
+                findings.push(finding.accepted(format!("text, in quotes: {text:?}")));
                 None
             }
             Value::Scalar { text, .. } => Some(text),
@@ -130,15 +137,23 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Its text, which must be there and not be empty: else that is said, with what is accepted.
-    pub fn required(&self, findings: &mut Findings, accepted: &str) -> Option<&'a str> {
+    /// Its text where that is nothing to complain of; nothing is said.
+    pub fn quiet(&self) -> Option<&'a str> {
+        match &self.node?.value {
+            Value::Scalar { text, .. } if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Its text, which must be there and not be empty: else `code` says so, with what is accepted.
+    pub fn required(&self, findings: &mut Findings, code: &'static Code, accepted: &str) -> Option<&'a str> {
         if self.node.is_none() {
-            self.missing(findings, accepted);
+            self.missing(findings, code, accepted);
             return None;
         }
         let text = self.text(findings)?;
         if text.is_empty() {
-            self.error(findings, format!("empty; {accepted} is accepted"));
+            findings.push(self.finding(code).note("empty").accepted(accepted));
             return None;
         }
         Some(text)
@@ -147,11 +162,12 @@ impl<'a> Field<'a> {
     /// Its boolean. None when it is missing, and when it is something else, which is said.
     pub fn boolean(&self, findings: &mut Findings) -> Option<bool> {
         match &self.node?.value {
-            Value::Scalar { text, plain: true } if matches!(plain(text), Plain::Bool(_)) => {
+            Value::Scalar { text, plain: true, .. } if matches!(plain(text), Plain::Bool(_)) => {
                 Some(plain(text) == Plain::Bool(true))
             }
             Value::Scalar { text, .. } => {
-                self.error(findings, format!("{}; true and false are accepted, without quotes", show(text)));
+                let finding = self.finding(&WRONG_TYPE).value(text);
+                findings.push(finding.accepted("true and false, without quotes"));
                 None
             }
             _ => {
@@ -164,9 +180,10 @@ impl<'a> Field<'a> {
     /// Its whole number. None when it is missing, and when it is something else, which is said.
     pub fn integer(&self, findings: &mut Findings) -> Option<i64> {
         match &self.node?.value {
-            Value::Scalar { text, plain: true } if text.parse::<i64>().is_ok() => text.parse().ok(),
+            Value::Scalar { text, plain: true, .. } if text.parse::<i64>().is_ok() => text.parse().ok(),
             Value::Scalar { text, .. } => {
-                self.error(findings, format!("{}; a whole number is accepted, without quotes", show(text)));
+                let finding = self.finding(&WRONG_TYPE).value(text);
+                findings.push(finding.accepted("a whole number, without quotes"));
                 None
             }
             _ => {
@@ -176,58 +193,48 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A finding about it.
+    pub fn finding(&self, code: &'static Code) -> Finding {
+        Finding {
+            file: Some(self.object.file.clone()),
+            at: Some(self.at),
+            object: Some(self.object.object_name()),
+            field: Some(self.path.clone()).filter(|p| !p.is_empty()),
+            ..Finding::new(code)
+        }
+    }
+
     /// Says that it is missing.
-    pub fn missing(&self, findings: &mut Findings, accepted: &str) {
-        self.error(findings, format!("missing; {accepted} is accepted"));
+    pub fn missing(&self, findings: &mut Findings, code: &'static Code, accepted: &str) {
+        findings.push(self.finding(code).note("missing").accepted(accepted));
     }
 
     /// Says that its value is wrong.
-    pub fn wrong(&self, findings: &mut Findings, value: &str, accepted: &str) {
-        self.error(findings, format!("{}; {accepted} is accepted", show(value)));
-    }
-
-    /// Adds an error about it.
-    pub fn error(&self, findings: &mut Findings, message: impl Into<String>) {
-        self.push(findings, Severity::Error, message.into());
-    }
-
-    /// Adds a warning about it.
-    pub fn warning(&self, findings: &mut Findings, message: impl Into<String>) {
-        self.push(findings, Severity::Warning, message.into());
+    pub fn wrong(&self, findings: &mut Findings, code: &'static Code, value: &str, accepted: &str) {
+        findings.push(self.finding(code).value(value).accepted(accepted));
     }
 
     fn wrong_kind(&self, findings: &mut Findings, accepted: &str) {
         let kind = self.node.map_or("nothing", Node::kind);
-        self.error(findings, format!("{kind}; {accepted} is accepted"));
-    }
-
-    fn push(&self, findings: &mut Findings, severity: Severity, message: String) {
-        findings.push(Finding {
-            severity,
-            file: Some(self.object.file.to_string()),
-            at: Some(self.at),
-            object: Some(self.object.label()),
-            field: Some(self.path.clone()).filter(|p| !p.is_empty()),
-            message,
-        });
+        findings.push(self.finding(&WRONG_TYPE).note(format!("this is {kind}")).accepted(accepted));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::MAC;
     use crate::object;
 
     const TEXT: &str = "apiVersion: tinkerbell.org/v1alpha1\nkind: Hardware\nmetadata:\n  name: a\n  annotations:\n    \
                         x.io/p: 3\nspec:\n  n: 22.10\n  t: 'x'\n  b: yes\n  e: ''\n  none:\n  list: [a, {b: 1}]\n";
 
-    fn with(check: impl Fn(Field<'_>, &mut Findings)) -> String {
+    fn with(check: impl Fn(Field<'_>, &mut Findings)) -> Vec<String> {
         let mut findings = Findings::default();
-        let mut objects = Vec::new();
-        object::read("f", TEXT, &mut objects, &mut findings);
-        check(Field::root(&objects[0]), &mut findings);
-        let report = findings.report();
-        report.lines().filter(|l| !l.contains(" error, ")).map(|l| format!("{l}\n")).collect()
+        let mut reader = object::Reader::default();
+        reader.read("f", TEXT, &mut findings);
+        check(Field::root(&reader.objects[0]), &mut findings);
+        findings.brief()
     }
 
     #[test]
@@ -242,44 +249,29 @@ mod tests {
             assert_eq!(spec.entries(findings).len(), 6);
             assert_eq!(spec.get("list").items(findings)[1].get("b").integer(findings), Some(1));
         });
-        assert_eq!(said, "");
+        assert_eq!(said, [""; 0]);
     }
 
     #[test]
     fn each_wrong_value_says_where_it_is_and_what_would_do() {
         type Check = fn(Field<'_>, &mut Findings);
         let cases: [(Check, &str); 7] = [
-            (
-                |root, f| assert_eq!(root.dig("spec.n").text(f), None),
-                "f:8:6: error: Hardware default/a: spec.n: 22.10 is a number here; text is accepted, in quotes: \"22.10\"\n",
-            ),
+            (|root, f| assert_eq!(root.dig("spec.n").text(f), None), "8:6 N0107 spec.n: 22.10"),
             (
                 |root, f| assert_eq!(root.dig("metadata.annotations").get("x.io/p").text(f), None),
-                "f:6:13: error: Hardware default/a: metadata.annotations[\"x.io/p\"]: 3 is a number here; text is accepted, in quotes: \"3\"\n",
+                "6:13 N0107 metadata.annotations[\"x.io/p\"]: 3",
             ),
+            (|root, f| assert_eq!(root.dig("spec.t").boolean(f), None), "9:6 N0107 spec.t: \"x\""),
+            (|root, f| assert_eq!(root.dig("spec.e").required(f, &MAC, "a name"), None), "11:6 N0406 spec.e"),
             (
-                |root, f| assert_eq!(root.dig("spec.t").boolean(f), None),
-                "f:9:6: error: Hardware default/a: spec.t: \"x\"; true and false are accepted, without quotes\n",
+                |root, f| assert_eq!(root.dig("spec.none.deeper").required(f, &MAC, "a name"), None),
+                "12:3 N0406 spec.none.deeper",
             ),
-            (
-                |root, f| assert_eq!(root.dig("spec.e").required(f, "a name"), None),
-                "f:11:6: error: Hardware default/a: spec.e: empty; a name is accepted\n",
-            ),
-            (
-                |root, f| assert_eq!(root.dig("spec.none.deeper").required(f, "a name"), None),
-                "f:12:3: error: Hardware default/a: spec.none.deeper: missing; a name is accepted\n",
-            ),
-            (
-                |root, f| assert!(root.dig("spec.t").items(f).is_empty()),
-                "f:9:6: error: Hardware default/a: spec.t: text; a list is accepted\n",
-            ),
-            (
-                |root, f| assert_eq!(root.dig("spec.list").integer(f), None),
-                "f:13:3: error: Hardware default/a: spec.list: a list; a whole number is accepted\n",
-            ),
+            (|root, f| assert!(root.dig("spec.t").items(f).is_empty()), "9:6 N0107 spec.t"),
+            (|root, f| assert_eq!(root.dig("spec.list").integer(f), None), "13:3 N0107 spec.list"),
         ];
         for (check, expected) in cases {
-            assert_eq!(with(check), expected);
+            assert_eq!(with(check), [expected]);
         }
     }
 }

@@ -2,62 +2,169 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::rc::Rc;
 
+use serde_json::{Value, json};
+
+use crate::code::{Code, Severity};
 use crate::node::Position;
 
-/// Whether the Workflow can be made all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// No Workflow is printed.
-    Error,
-    /// Unusual; the Workflow is printed.
-    Warning,
+/// What a finding calls an object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectName {
+    /// `Hardware`
+    pub kind: &'static str,
+    /// `tink-system`
+    pub namespace: Rc<str>,
+    /// `node9`
+    pub name: Rc<str>,
 }
 
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// The file's name as it was given, `-` for standard input; none where it is no file's fault.
-    pub file: Option<String>,
-    /// Where in the file.
-    pub at: Option<Position>,
-    /// `Hardware default/node9`
-    pub object: Option<String>,
-    /// `spec.interfaces[0].dhcp.mac`
-    pub field: Option<String>,
-    /// The value, what is wrong with it, and what would be accepted. Never a secret.
-    pub message: String,
-}
-
-impl Finding {
-    /// By place first, so that they read like the file.
-    fn order(&self, other: &Self) -> Ordering {
-        let key = |f: &Self| {
-            (f.file.clone(), f.at, f.severity, f.object.clone(), f.field.clone(), f.message.clone())
-        };
-        key(self).cmp(&key(other))
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
     }
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(file) = &self.file {
-            write!(f, "{file}:")?;
-            if let Some(Position { line, column }) = self.at {
-                write!(f, "{line}:{column}:")?;
-            }
-            f.write_str(" ")?;
+/// One thing that is wrong. No part of it holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which kind of finding, and how bad it is.
+    pub code: &'static Code,
+    /// The file's name as it was given, `-` for standard input; none where it is no file's fault.
+    pub file: Option<Rc<str>>,
+    /// Where in the file.
+    pub at: Option<Position>,
+    /// The object.
+    pub object: Option<ObjectName>,
+    /// `spec.interfaces[0].dhcp.mac`
+    pub field: Option<String>,
+    /// The value as it may be shown: see [`show`] and [`show_url`].
+    pub value: Option<String>,
+    /// What is wrong here, where the code alone does not say it.
+    pub note: Option<String>,
+    /// What would be accepted.
+    pub accepted: Option<String>,
+}
+
+impl Finding {
+    /// One that belongs to no place yet.
+    pub fn new(code: &'static Code) -> Self {
+        Finding {
+            code,
+            file: None,
+            at: None,
+            object: None,
+            field: None,
+            value: None,
+            note: None,
+            accepted: None,
         }
-        f.write_str(match self.severity {
-            Severity::Error => "error: ",
-            Severity::Warning => "warning: ",
-        })?;
-        for part in [&self.object, &self.field].into_iter().flatten() {
-            write!(f, "{part}: ")?;
+    }
+
+    /// One of a file's form.
+    pub fn in_file(code: &'static Code, file: &str, at: Option<Position>) -> Self {
+        Finding { file: Some(file.into()), at, ..Self::new(code) }
+    }
+
+    /// With the value, quoted and cut.
+    #[must_use]
+    pub fn value(self, value: &str) -> Self {
+        self.shown(show(value))
+    }
+
+    /// With the value of a URL, without its credentials.
+    #[must_use]
+    pub fn url(self, url: &str) -> Self {
+        self.shown(show_url(url))
+    }
+
+    /// With a value that is already fit to be shown.
+    #[must_use]
+    pub fn shown(mut self, value: impl Into<String>) -> Self {
+        self.value = Some(value.into());
+        self
+    }
+
+    /// With what is wrong here.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    /// With what would be accepted.
+    #[must_use]
+    pub fn accepted(mut self, accepted: impl Into<String>) -> Self {
+        self.accepted = Some(accepted.into());
+        self
+    }
+
+    /// In the object's line `line` and no column: for a place within a literal block.
+    #[must_use]
+    pub fn on_line(mut self, line: u32) -> Self {
+        self.at = Some(Position { line, column: 1 });
+        self
+    }
+
+    /// By place first, so that they read like the file.
+    fn order(&self, other: &Self) -> Ordering {
+        let place = |f: &'_ Self| (f.at, f.code.severity, f.code.id);
+        self.file
+            .cmp(&other.file)
+            .then_with(|| place(self).cmp(&place(other)))
+            .then_with(|| self.object.cmp(&other.object))
+            .then_with(|| self.field.cmp(&other.field))
+            .then_with(|| (&self.value, &self.note).cmp(&(&other.value, &other.note)))
+    }
+
+    /// The finding for a machine.
+    pub fn json(&self) -> Value {
+        json!({
+            "code": self.code.id,
+            "severity": self.code.severity.word(),
+            "title": self.code.title,
+            "file": self.file.as_deref(),
+            "line": self.at.map(|at| at.line),
+            "column": self.at.map(|at| at.column),
+            "object": self.object.as_ref().map(|o| json!({"kind": o.kind, "namespace": &*o.namespace, "name": &*o.name})),
+            "field": self.field,
+            "value": self.value,
+            "note": self.note,
+            "accepted": self.accepted,
+            "help": self.code.why,
+        })
+    }
+
+    /// The finding for a person, some lines each with its end.
+    pub fn text(&self, colour: bool) -> String {
+        let (strong, kind, dim, off) = if colour {
+            let kind = if self.code.severity == Severity::Error { "\u{1b}[1;31m" } else { "\u{1b}[1;33m" };
+            ("\u{1b}[1m", kind, "\u{1b}[1;34m", "\u{1b}[0m")
+        } else {
+            ("", "", "", "")
+        };
+        let Code { id, severity, title, why } = self.code;
+        let mut text = format!("{kind}{}[{id}]{off}{strong}: {title}{off}\n", severity.word());
+        let object = self.object.as_ref().map(ToString::to_string);
+        let place = self.file.as_ref().map(|file| match self.at {
+            Some(Position { line, column }) => format!("{file}:{line}:{column}"),
+            None => file.to_string(),
+        });
+        if place.is_some() || object.is_some() {
+            let parts: Vec<_> = place.into_iter().chain(object).collect();
+            text += &format!("  {dim}-->{off} {}\n", parts.join("  "));
         }
-        f.write_str(&self.message)
+        match (&self.field, &self.value) {
+            (Some(field), Some(value)) => text += &format!("   {dim}|{off} {field}: {value}\n"),
+            (Some(one), None) | (None, Some(one)) => text += &format!("   {dim}|{off} {one}\n"),
+            (None, None) => {}
+        }
+        for line in self.note.iter().chain(&self.accepted.as_ref().map(|a| format!("accepted: {a}"))) {
+            text += &format!("   {dim}={off} {line}\n");
+        }
+        text += &format!("   {dim}={off} help: {why}\n");
+        text
     }
 }
 
@@ -71,44 +178,63 @@ impl Findings {
         self.0.push(finding);
     }
 
-    /// Adds an error that belongs to no place in a file.
-    pub fn error(&mut self, message: impl Into<String>) {
-        let message = message.into();
-        self.push(Finding {
-            severity: Severity::Error,
-            file: None,
-            at: None,
-            object: None,
-            field: None,
-            message,
-        });
-    }
-
-    /// Adds an error of a file's form.
-    pub fn in_file(&mut self, file: &str, at: Option<Position>, message: impl Into<String>) {
-        let (file, message) = (Some(file.to_owned()), message.into());
-        self.push(Finding { severity: Severity::Error, file, at, object: None, field: None, message });
-    }
-
     /// Whether there is an error.
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|f| f.severity == Severity::Error)
+        self.count(Severity::Error) > 0
     }
 
-    /// All of them, sorted, each once, a line each, and a last line that counts them; nothing when there is none.
-    pub fn report(mut self) -> String {
+    /// Sorts them by place, and keeps each once.
+    pub fn sort(&mut self) {
         self.0.sort_by(Finding::order);
         self.0.dedup();
-        let mut text: String = self.0.iter().map(|finding| format!("{finding}\n")).collect();
-        let count = |severity, one: &str| {
-            let n = self.0.iter().filter(|f| f.severity == severity).count();
-            format!("{n} {one}{}", if n == 1 { "" } else { "s" })
+    }
+
+    /// How many there are.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.0.iter().filter(|f| f.code.severity == severity).count()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter()
+    }
+
+    /// `2 errors, 1 warning`
+    pub fn counts(&self) -> String {
+        let count = |severity: Severity| {
+            let n = self.count(severity);
+            format!("{n} {}{}", severity.word(), if n == 1 { "" } else { "s" })
         };
+        format!("{}, {}", count(Severity::Error), count(Severity::Warning))
+    }
+
+    /// All of them, sorted, each once, and a last line that counts them; nothing when there is none.
+    pub fn report(mut self, colour: bool) -> String {
+        self.sort();
+        let mut text: String = self.0.iter().map(|finding| finding.text(colour)).collect();
         if !self.0.is_empty() {
-            text +=
-                &format!("{}, {}\n", count(Severity::Error, "error"), count(Severity::Warning, "warning"));
+            text += &format!("{}\n", self.counts());
         }
         text
+    }
+
+    /// Place, code, field and value of each in a line: for tests.
+    #[cfg(test)]
+    pub(crate) fn brief(mut self) -> Vec<String> {
+        self.sort();
+        let line = |f: &Finding| {
+            let at = f.at.map_or(String::new(), |at| format!("{}:{} ", at.line, at.column));
+            let parts = [f.field.clone(), f.value.clone()].into_iter().flatten();
+            format!("{at}{} {}", f.code.id, parts.collect::<Vec<_>>().join(": ")).trim_end().to_owned()
+        };
+        self.0.iter().map(line).collect()
+    }
+
+    /// The codes alone, in the order of the places: for tests.
+    #[cfg(test)]
+    pub(crate) fn codes(mut self) -> Vec<&'static str> {
+        self.sort();
+        self.0.iter().map(|f| f.code.id).collect()
     }
 }
 
@@ -139,34 +265,50 @@ pub fn show_url(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::{ADDRESS_TWICE, GATEWAY_OUTSIDE, MISSING_INPUT};
 
-    fn finding(file: &str, line: usize, severity: Severity) -> Finding {
+    fn finding(file: &str, line: u32, code: &'static Code) -> Finding {
+        let object = ObjectName { kind: "Hardware", namespace: "default".into(), name: "a".into() };
         Finding {
-            severity,
-            file: Some(file.into()),
-            at: Some(Position { line, column: 3 }),
-            object: Some("Hardware default/a".into()),
+            object: Some(object),
             field: Some("spec.disks".into()),
-            message: "missing".into(),
+            ..Finding::in_file(code, file, Some(Position { line, column: 3 }))
         }
+        .value("x")
     }
 
     #[test]
     fn sorted_once_each_and_counted() {
         let mut findings = Findings::default();
-        findings.push(finding("b", 1, Severity::Warning));
-        findings.push(finding("a", 10, Severity::Error));
-        findings.push(finding("a", 2, Severity::Error));
-        findings.push(finding("a", 2, Severity::Error));
-        findings.error("no Hardware");
+        findings.push(finding("b", 1, &GATEWAY_OUTSIDE));
+        findings.push(finding("a", 10, &ADDRESS_TWICE).note("b has it too").accepted("another"));
+        findings.push(finding("a", 2, &ADDRESS_TWICE));
+        findings.push(finding("a", 2, &ADDRESS_TWICE));
+        findings.push(Finding::new(&MISSING_INPUT).note("no Hardware"));
         assert!(findings.has_errors());
-        let expected = "error: no Hardware\n\
-                        a:2:3: error: Hardware default/a: spec.disks: missing\n\
-                        a:10:3: error: Hardware default/a: spec.disks: missing\n\
-                        b:1:3: warning: Hardware default/a: spec.disks: missing\n\
-                        3 errors, 1 warning\n";
-        assert_eq!(findings.report(), expected);
-        assert_eq!(Findings::default().report(), "");
+        let report = findings.report(false);
+        let places: Vec<_> = report.lines().filter(|l| l.contains("-->")).collect();
+        assert_eq!(
+            places,
+            [
+                "  --> a:2:3  Hardware default/a",
+                "  --> a:10:3  Hardware default/a",
+                "  --> b:1:3  Hardware default/a"
+            ]
+        );
+        assert!(
+            report.starts_with("error[N0111]: something that is needed was not given\n   = no Hardware\n")
+        );
+        let middle = "  --> a:10:3  Hardware default/a\n   | spec.disks: \"x\"\n   = b has it too\n   = accepted: another\n   = help: ";
+        assert!(report.contains(middle), "{report}");
+        assert!(report.ends_with("\n3 errors, 1 warning\n"), "{report}");
+        assert_eq!(Findings::default().report(false), "");
+    }
+
+    #[test]
+    fn colour_only_when_asked_for() {
+        assert!(finding("a", 1, &ADDRESS_TWICE).text(true).contains('\u{1b}'));
+        assert!(!finding("a", 1, &ADDRESS_TWICE).text(false).contains('\u{1b}'));
     }
 
     #[test]

@@ -1,21 +1,16 @@
 //! A Hardware: what KKP takes from it, and whether a Workflow on it could end well.
 
-use std::net::IpAddr;
+mod interface;
 
-use common::network::Subnet;
-use common::network::subnet::no_unicast;
-
+use crate::code;
 use crate::field::Field;
-use crate::finding::{Findings, show};
-use crate::network;
+use crate::finding::Findings;
 use crate::object::Object;
 
 /// The annotation with the number of the partition that KKP's own Template writes to.
 const PARTITION_NUMBER: &str = "hardware.kubermatic.io/partition-number";
 /// What KKP takes without that annotation.
 const DEFAULT_PARTITION_NUMBER: &str = "3";
-/// What KKP makes up when no name server is given.
-const DEFAULT_NAME_SERVER: &str = "1.1.1.1";
 
 /// What KKP puts into a Workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +36,8 @@ pub struct Claim<'a> {
     pub value: String,
     /// Where it stands.
     pub field: Field<'a>,
+    /// Whether it is a MAC.
+    pub is_mac: bool,
 }
 
 /// Checks all of a Hardware. None when something is wrong with what KKP takes; everything that is wrong is said.
@@ -53,12 +50,12 @@ pub fn check<'a>(hardware: &'a Object, findings: &mut Findings) -> Option<Machin
     let list = root.dig("spec.interfaces");
     let interfaces = list.items(findings);
     if interfaces.is_empty() {
-        list.missing(findings, "a list with at least one interface, {dhcp: {mac: …, ip: …}, netboot: …}");
+        list.missing(findings, &code::NO_INTERFACE, "a list, [{dhcp: {mac: …, ip: …}, netboot: …}]");
         return None;
     }
     let mut machine = None;
     for (i, interface) in interfaces.iter().enumerate() {
-        let checked = check_interface(interface, i == 0, findings);
+        let checked = interface::check(interface, i == 0, findings);
         if i == 0 {
             check_netboot(&interface.get("netboot"), findings);
             machine = checked;
@@ -76,7 +73,8 @@ pub fn claims(hardware: &Object) -> Vec<Claim<'_>> {
         for path in ["dhcp.mac", "dhcp.ip.address"] {
             let field = interface.dig(path);
             if let Some(text) = field.text(quiet).filter(|t| !t.is_empty()) {
-                claims.push(Claim { value: text.to_ascii_lowercase(), field });
+                let is_mac = path == "dhcp.mac";
+                claims.push(Claim { value: text.to_ascii_lowercase(), field, is_mac });
             }
         }
     }
@@ -85,7 +83,7 @@ pub fn claims(hardware: &Object) -> Vec<Claim<'_>> {
 
 /// The Workflow carries the name as a label's value, which is shorter than a name may be.
 fn check_name(root: &Field<'_>, findings: &mut Findings) {
-    let name = &root.object().name;
+    let name = &*root.object().name;
     let word = |w: &str| {
         let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         end(w.chars().next())
@@ -94,34 +92,33 @@ fn check_name(root: &Field<'_>, findings: &mut Findings) {
     };
     if name.len() > 63 || !name.split('.').all(word) {
         let accepted = "at most 63 lower-case letters, digits, '-' and '.'";
-        root.dig("metadata.name").wrong(findings, name, accepted);
+        root.dig("metadata.name").wrong(findings, &code::OBJECT_NAME, name, accepted);
     }
 }
 
 fn check_disks(list: &Field<'_>, findings: &mut Findings) {
-    const ACCEPTED: &str = "a disk, as /dev/sda, /dev/disk/by-id/…, serial:… or wwn:…,";
+    const ACCEPTED: &str = "/dev/sda, /dev/disk/by-id/…, serial:… or wwn:…";
     let disks = list.items(findings);
     if disks.is_empty() {
-        list.missing(findings, "a list with at least one disk, {device: /dev/…},");
+        list.missing(findings, &code::NO_DISK, "a list, [{device: /dev/…}]");
     }
     let mut seen: Vec<(&str, Field<'_>)> = Vec::new();
     for disk in disks {
         let field = disk.get("device");
-        let Some(device) = field.required(findings, ACCEPTED) else { continue };
+        let Some(device) = field.required(findings, &code::DISK, ACCEPTED) else { continue };
         let path = ["/dev/", "serial:", "wwn:"]
             .iter()
             .any(|p| device.strip_prefix(p).is_some_and(|d| !d.is_empty()));
-        if !path || device.contains(|c: char| c == ',' || c.is_whitespace() || c.is_control()) {
-            field.wrong(findings, device, ACCEPTED);
-        }
-        if is_partition(device) {
-            field.error(
-                findings,
-                format!("{} is a partition, by its name; {ACCEPTED} is accepted", show(device)),
-            );
+        let is_odd = device.contains(|c: char| c == ',' || c.is_whitespace() || c.is_control())
+            || device.split('/').any(|part| matches!(part, "." | ".."));
+        if !path || is_odd {
+            field.wrong(findings, &code::DISK, device, ACCEPTED);
+        } else if is_partition(device) {
+            field.wrong(findings, &code::DISK_PARTITION, device, ACCEPTED);
         }
         if let Some((_, first)) = seen.iter().find(|(d, _)| *d == device) {
-            field.error(findings, format!("{} is there twice, first at {}", show(device), first.place()));
+            let finding = field.finding(&code::DISK_TWICE).value(device);
+            findings.push(finding.note(format!("first at {}", first.place())));
         }
         seen.push((device, field));
     }
@@ -148,10 +145,7 @@ fn is_partition(device: &str) -> bool {
 fn check_state(root: &Field<'_>, findings: &mut Findings) {
     let state = root.dig("spec.metadata.state");
     if let Some(text @ ("Staged" | "Provisioned")) = state.text(findings) {
-        state.warning(
-            findings,
-            format!("{}: a Machine has this server; KKP makes no Workflow for another", show(text)),
-        );
+        findings.push(state.finding(&code::CLAIMED).value(text));
     }
 }
 
@@ -160,7 +154,7 @@ fn check_partition_number<'a>(root: &Field<'a>, findings: &mut Findings) -> &'a 
     let Some(text) = field.text(findings) else { return DEFAULT_PARTITION_NUMBER };
     let digits = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
     if !digits || !text.parse::<u8>().is_ok_and(|n| (1..=128).contains(&n)) {
-        field.wrong(findings, text, "a number from 1 to 128, in quotes,");
+        field.wrong(findings, &code::PARTITION_NUMBER, text, "a number from 1 to 128, in quotes");
     }
     text
 }
@@ -171,155 +165,86 @@ fn check_netboot(netboot: &Field<'_>, findings: &mut Findings) {
     for key in ["allowPXE", "allowWorkflow"] {
         let field = netboot.get(key);
         if !field.exists() {
-            field.missing(findings, "true");
+            field.missing(findings, &code::NETBOOT, "true");
         } else if field.boolean(findings) == Some(false) {
-            field.error(findings, "false; true is accepted");
+            findings.push(field.finding(&code::NETBOOT).shown("false").accepted("true"));
         }
     }
-}
-
-/// Checks one interface; of the first one KKP takes what it puts into the Workflow.
-fn check_interface<'a>(interface: &Field<'a>, first: bool, findings: &mut Findings) -> Option<Machine<'a>> {
-    let dhcp = interface.get("dhcp");
-    let mac = check_mac(&dhcp.get("mac"), findings);
-    check_vlan(&dhcp.get("vlan_id"), findings);
-    check_routes(&dhcp.get("classless_static_routes"), findings);
-    let interface_name = check_interface_name(&dhcp.get("iface_name"), findings);
-    let name_server = check_name_servers(&dhcp.get("name_servers"), first, findings);
-    let ip = dhcp.get("ip");
-    if !ip.exists() && !first {
-        // The others may be configured by DHCP.
-        return None;
-    }
-    let (cidr, gateway) = check_ip(&ip, findings)?;
-    Some(Machine { mac: mac?, cidr, gateway, interface_name, name_server, partition_number: "" })
-}
-
-fn check_mac<'a>(field: &Field<'a>, findings: &mut Findings) -> Option<&'a str> {
-    const ACCEPTED: &str = "the MAC of one network card, lower case, as 02:00:00:00:00:09,";
-    let mac = field.required(findings, ACCEPTED)?;
-    if network::is_mac(mac) {
-        return Some(mac);
-    }
-    field.wrong(findings, mac, ACCEPTED);
-    None
-}
-
-fn check_interface_name<'a>(field: &Field<'a>, findings: &mut Findings) -> &'a str {
-    let name = field.text(findings).unwrap_or_default();
-    // IFNAMSIZ, and dev_valid_name() in the kernel's net/core/dev.c.
-    let valid = name.len() < 16
-        && !matches!(name, "." | "..")
-        && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace());
-    if !valid {
-        field.wrong(findings, name, "an interface's name of at most 15 bytes");
-    }
-    name
-}
-
-fn check_vlan(field: &Field<'_>, findings: &mut Findings) {
-    if let Some(text) = field.text(findings)
-        && !text.is_empty()
-        && !text.parse::<u16>().is_ok_and(|id| (1..=4094).contains(&id))
-    {
-        field.wrong(findings, text, "a number from 1 to 4094, in quotes,");
-    }
-}
-
-fn check_routes(list: &Field<'_>, findings: &mut Findings) {
-    for route in list.items(findings) {
-        let destination = route.get("destination_descriptor");
-        const NETWORK: &str = "a network, as 10.0.0.0/8,";
-        if let Some(text) = destination.required(findings, NETWORK)
-            && network::network(text).is_none()
-        {
-            destination.wrong(findings, text, NETWORK);
-        }
-        let router = route.get("router");
-        const ROUTER: &str = "a router's IPv4 address";
-        if let Some(text) = router.required(findings, ROUTER)
-            && !matches!(network::address(text), Some(IpAddr::V4(_)))
-        {
-            router.wrong(findings, text, ROUTER);
-        }
-    }
-}
-
-fn check_name_servers<'a>(list: &Field<'a>, first: bool, findings: &mut Findings) -> &'a str {
-    let mut last = None;
-    for server in list.items(findings) {
-        const ACCEPTED: &str = "a name server's address";
-        let Some(text) = server.required(findings, ACCEPTED) else { continue };
-        if network::address(text).is_none() {
-            server.wrong(findings, text, ACCEPTED);
-        }
-        last = Some(text);
-    }
-    if last.is_none() && first {
-        let message = format!(
-            "none; KKP puts {DEFAULT_NAME_SERVER} into the Workflow, and the server gets no name server"
-        );
-        list.warning(findings, message);
-    }
-    last.unwrap_or(DEFAULT_NAME_SERVER)
-}
-
-/// The address with the length of its network's prefix, and the gateway.
-fn check_ip<'a>(ip: &Field<'a>, findings: &mut Findings) -> Option<(String, &'a str)> {
-    if !ip.exists() {
-        ip.missing(findings, "{address: …, netmask: …, gateway: …}");
-        return None;
-    }
-    let parsed = |field: &Field<'a>, accepted: &str, findings: &mut Findings| {
-        let text = field.required(findings, accepted)?;
-        let address = network::address(text);
-        if address.is_none() {
-            field.wrong(findings, text, accepted);
-        }
-        Some((text, address?))
-    };
-    let (address_field, netmask_field, gateway_field) =
-        (&ip.get("address"), &ip.get("netmask"), &ip.get("gateway"));
-    let address = parsed(address_field, "an address, as 192.0.2.19,", findings);
-    let mask = parsed(netmask_field, "a netmask, as 255.255.255.0,", findings);
-    let gateway = match gateway_field.text(findings) {
-        Some(text) if !text.is_empty() => parsed(gateway_field, "an address, as 192.0.2.1,", findings),
-        _ => None,
-    };
-    let (mask_text, mask) = mask?;
-    let Some(length) = network::prefix_length(mask) else {
-        let accepted = "a netmask that begins with ones and then has only zeros, as 255.255.255.0,";
-        netmask_field.wrong(findings, mask_text, accepted);
-        return None;
-    };
-    let (address_text, address) = address?;
-    if address.is_ipv4() != mask.is_ipv4() {
-        netmask_field.wrong(findings, mask_text, "a netmask of the address' own kind, IPv4 or IPv6,");
-        return None;
-    }
-    let subnet = Subnet { address, prefix: length };
-    if let Some(why) = no_unicast(address).or_else(|| subnet.no_host()) {
-        address_field
-            .error(findings, format!("{}/{length}: {why}; a host's address is accepted", show(address_text)));
-    }
-    if let Some((text, gateway)) = gateway {
-        if gateway == address {
-            gateway_field
-                .error(findings, format!("{} is the server's own address; another is accepted", show(text)));
-        } else if gateway.is_ipv4() != address.is_ipv4() {
-            gateway_field.wrong(findings, text, "a gateway of the address' own kind, IPv4 or IPv6,");
-        } else if !subnet.contains(gateway) {
-            let message =
-                format!("{} is not in {address_text}/{length}; the route to it will be on-link", show(text));
-            gateway_field.warning(findings, message);
-        }
-    }
-    Some((format!("{address_text}/{length}"), gateway.map_or("", |(text, _)| text)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::Reader;
+
+    /// The findings of a Hardware that is right but for a part of its text.
+    fn said(from: &str, to: &str) -> Vec<String> {
+        const RIGHT: &str = "apiVersion: tinkerbell.org/v1alpha1\nkind: Hardware\nmetadata: {name: node9, annotations: {hardware.kubermatic.io/partition-number: '2'}}\n\
+            spec:\n  disks: [{device: /dev/sda}, {device: /dev/sdb}]\n  metadata: {state: Decommissioned}\n  interfaces:\n  - netboot: {allowPXE: true, allowWorkflow: true}\n    \
+            dhcp: {mac: '02:00:00:00:00:09', arch: x86_64, hostname: node9.example, iface_name: enp1s0, vlan_id: '7', name_servers: [192.0.2.53], \
+            ip: {address: 192.0.2.19, netmask: 255.255.255.192, gateway: 192.0.2.1}, classless_static_routes: [{destination_descriptor: 10.0.0.0/8, router: 192.0.2.2}]}\n";
+        assert!(RIGHT.contains(from), "{from}");
+        let mut findings = Findings::default();
+        let mut reader = Reader::default();
+        reader.read("f", &RIGHT.replacen(from, to, 1), &mut findings);
+        check(&reader.objects[0], &mut findings);
+        findings.codes().into_iter().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn each_mistake_has_its_code_and_what_is_near_it_has_none() {
+        for (from, wrong, code, right) in [
+            ("[{device: /dev/sda}, {device: /dev/sdb}]", "[]", "N0401", "[{device: /dev/sda}]"),
+            ("/dev/sda", "sda", "N0402", "/dev/disk/by-id/ata-1"),
+            ("/dev/sda", "/dev/../sda", "N0402", "serial:S4EVNX0R"),
+            ("/dev/sda", "/dev/sda1", "N0403", "/dev/nvme0n1"),
+            ("/dev/sda", "/dev/sdb", "N0404", "/dev/sdba"),
+            ("'02:00:00:00:00:09'", "'02:00:00:00:09'", "N0406", "'02:00:00:00:00:0a'"),
+            ("'02:00:00:00:00:09'", "'01:00:5e:00:00:09'", "N0407", "'00:00:5e:00:00:09'"),
+            ("'02:00:00:00:00:09'", "'00:00:00:00:00:00'", "N0407", "'00:00:00:00:00:01'"),
+            ("'02:00:00:00:00:09'", "'02:00:00:00:00:AB'", "N0408", "'02:00:00:00:00:ab'"),
+            ("192.0.2.19", "192.0.2.300", "N0410", "192.0.2.20"),
+            ("255.255.255.192", "255.0.255.0", "N0411", "255.255.255.0"),
+            ("gateway: 192.0.2.1", "gateway: 192.0.2", "N0413", "gateway: ''"),
+            ("gateway: 192.0.2.1", "gateway: 192.0.2.19", "N0413", "gateway: 192.0.2.18"),
+            ("gateway: 192.0.2.1", "gateway: 192.0.2.65", "N0414", "gateway: 192.0.2.62"),
+            ("192.0.2.19", "192.0.2.0", "N0415", "192.0.2.3"),
+            ("192.0.2.19", "192.0.2.63", "N0415", "192.0.2.62"),
+            (
+                "ip: {address: 192.0.2.19, netmask: 255.255.255.192, gateway: 192.0.2.1}",
+                "ip: ",
+                "N0416",
+                "ip: {address: 192.0.2.19, netmask: 255.255.255.192}",
+            ),
+            ("[192.0.2.53]", "[]", "N0417", "[2001:db8::53]"),
+            ("[192.0.2.53]", "[dns.example]", "N0418", "[192.0.2.54, 192.0.2.53]"),
+            (
+                "{address: 192.0.2.19, netmask: 255.255.255.192, gateway: 192.0.2.1}",
+                "{address: 2001:db8::9, netmask: 'ffff:ffff::'}",
+                "N0419",
+                "{address: 192.0.2.19, netmask: 255.255.0.0}",
+            ),
+            ("node9.example", "Node_9", "N0420", "node-9"),
+            ("allowPXE: true", "allowPXE: false", "N0421", "allowPXE: true"),
+            ("allowPXE: true, ", "", "N0421", "allowPXE: yes, "),
+            ("enp1s0", "a-name-that-is-too-long", "N0423", "enp12s0f0np0"),
+            ("x86_64", "sparc", "N0424", "aarch64"),
+            ("'2'", "'x'", "N0426", "'3'"),
+            ("name: node9,", "name: Node9,", "N0427", "name: node.9,"),
+            ("'7'", "'4095'", "N0428", "'4094'"),
+            ("10.0.0.0/8", "10.0.0.0/40", "N0429", "10.0.0.0/16"),
+            ("Decommissioned", "Provisioned", "N0430", "''"),
+            ("node9.example", &"a".repeat(64), "N0431", &"a".repeat(63)),
+        ] {
+            assert_eq!(said(from, wrong), [code], "{wrong}");
+            assert_eq!(said(from, right), [""; 0], "{right}");
+        }
+    }
+
+    #[test]
+    fn no_interface() {
+        assert_eq!(said("interfaces:", "others:"), ["N0405"]);
+    }
 
     #[test]
     fn partitions_by_their_names() {

@@ -3,14 +3,17 @@
 
 pub mod check;
 pub mod cli;
+pub mod code;
 pub mod field;
 pub mod finding;
 pub mod hardware;
 pub mod image_names;
+pub mod input;
 pub mod machine_deployment;
 pub mod network;
 pub mod node;
 pub mod object;
+pub mod reference;
 pub mod scalar;
 pub mod seed;
 pub mod template;

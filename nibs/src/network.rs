@@ -1,8 +1,8 @@
-//! Addresses and MACs in the forms that the Hardware's CRD and KKP take.
+//! Addresses in the forms that the Hardware's CRD and KKP take.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use common::network::{Mac, subnet};
+use common::network::subnet;
 
 /// An address, in the one way of writing it that everything understands.
 pub fn address(text: &str) -> Option<IpAddr> {
@@ -19,11 +19,6 @@ pub fn network(text: &str) -> Option<(Ipv4Addr, u32)> {
 /// The length of the prefix that a netmask stands for. KKP takes masks alone, not the length itself.
 pub fn prefix_length(mask: IpAddr) -> Option<u8> {
     subnet::prefix_length(&mask.to_string(), mask.is_ipv6())
-}
-
-/// Whether the text is the MAC of a card as the Hardware's CRD accepts it: lower case, with colons.
-pub fn is_mac(text: &str) -> bool {
-    Mac::parse(text).is_some_and(|mac| mac.no_card().is_none() && mac.to_string() == text)
 }
 
 #[cfg(test)]
@@ -43,20 +38,5 @@ mod tests {
         assert_eq!(prefix_length(address("255.255.255.192").unwrap()), Some(26));
         assert_eq!(prefix_length(address("ffff:ffff::").unwrap()), Some(32));
         assert_eq!(prefix_length(address("255.0.255.0").unwrap()), None);
-    }
-
-    #[test]
-    fn macs() {
-        assert!(is_mac("02:00:00:00:00:0a"));
-        for wrong in [
-            "02:00:00:00:00:0A",
-            "02-00-00-00-00-0a",
-            "02:00:00:00:00",
-            "01:00:5e:00:00:01",
-            "",
-            "00:00:00:00:00:00",
-        ] {
-            assert!(!is_mac(wrong), "{wrong}");
-        }
     }
 }

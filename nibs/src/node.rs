@@ -3,19 +3,27 @@
 //! Deserialising would lose both: `22.10` would come back as the number 22.1, and a wrong value without its line.
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, Tag, options};
 
-/// How many values a file may hold once its aliases are followed: a bound on what a few lines can ask for.
+/// How many values the aliases of a file may stand for: a bound on what a few lines can ask for.
 const MAX_NODES: usize = 500_000;
 
 /// A place in a file, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Position {
     /// Line.
-    pub line: usize,
+    pub line: u32,
     /// Column, in characters.
-    pub column: usize,
+    pub column: u32,
+}
+
+impl Position {
+    fn new(line: usize, column: usize) -> Self {
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Position { line: small(line), column: small(column + 1) }
+    }
 }
 
 /// A value and where it stands.
@@ -33,9 +41,11 @@ pub enum Value {
     /// A scalar, as written but for quotes and escapes.
     Scalar {
         /// Its text.
-        text: String,
+        text: Box<str>,
         /// Whether it stands without quotes, so that it may be a number, a boolean or null.
         plain: bool,
+        /// Whether it is a literal block (`|`): its lines are those that follow.
+        literal: bool,
     },
     /// A sequence.
     List(Vec<Node>),
@@ -46,8 +56,8 @@ pub enum Value {
 /// A key and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The key's text.
-    pub key: String,
+    /// The key's text, which is the same piece of memory wherever it is in the file.
+    pub key: Rc<str>,
     /// Where the key stands.
     pub at: Position,
     /// The value.
@@ -104,14 +114,14 @@ impl Node {
     /// The value of `key`, where this is a mapping that has it.
     pub fn get(&self, key: &str) -> Option<&Entry> {
         match &self.value {
-            Value::Map(entries) => entries.iter().find(|e| e.key == key),
+            Value::Map(entries) => entries.iter().find(|e| &*e.key == key),
             _ => None,
         }
     }
 
     /// Whether it is nothing: an empty or `null` scalar.
     pub fn is_null(&self) -> bool {
-        matches!(&self.value, Value::Scalar { text, plain: true } if plain(text) == Plain::Null)
+        matches!(&self.value, Value::Scalar { text, plain: true, .. } if plain(text) == Plain::Null)
     }
 
     /// What it is, for a message about what it should have been.
@@ -119,7 +129,7 @@ impl Node {
         match &self.value {
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
-            Value::Scalar { text, plain: true } => match plain(text) {
+            Value::Scalar { text, plain: true, .. } => match plain(text) {
                 Plain::Null => "nothing",
                 Plain::Bool(_) => "a boolean",
                 Plain::Number => "a number",
@@ -130,13 +140,22 @@ impl Node {
     }
 }
 
+/// How a file's form is wrong: never with its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It is no YAML, and why.
+    Form(String),
+    /// A key is there twice.
+    Twice(Rc<str>),
+}
+
 /// What a file holds, and what is wrong with its form.
 #[derive(Debug, Default)]
 pub struct Parsed {
     /// Its documents, without empty ones.
     pub documents: Vec<Node>,
-    /// Where its form is wrong, and how: never with its content.
-    pub problems: Vec<(Position, String)>,
+    /// Where its form is wrong, and how.
+    pub problems: Vec<(Position, Fault)>,
 }
 
 /// Reads YAML or JSON. What comes before a syntax error is still returned.
@@ -145,6 +164,7 @@ pub fn parse(text: &str) -> Parsed {
     let mut reader = Reader {
         events: Parser::new_from_str_with_options(text.trim_start_matches('\u{feff}'), options),
         anchors: HashMap::new(),
+        keys: HashSet::new(),
         nodes: 0,
         problems: Vec::new(),
     };
@@ -158,13 +178,13 @@ pub fn parse(text: &str) -> Parsed {
             Ok(Some((event, span))) => match reader.node(event, span) {
                 Ok(node) if node.is_null() => {}
                 Ok(node) => documents.push(node),
-                Err(problem) => {
-                    reader.problems.push(problem);
+                Err((at, said)) => {
+                    reader.problems.push((at, Fault::Form(said)));
                     break;
                 }
             },
-            Err(problem) => {
-                reader.problems.push(problem);
+            Err((at, said)) => {
+                reader.problems.push((at, Fault::Form(said)));
                 break;
             }
         }
@@ -177,27 +197,28 @@ type Problem = (Position, String);
 struct Reader<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> {
     events: P,
     anchors: HashMap<usize, Node>,
+    keys: HashSet<Rc<str>>,
     nodes: usize,
-    problems: Vec<Problem>,
+    problems: Vec<(Position, Fault)>,
 }
 
 impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P> {
     fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, Problem> {
         self.events.next().transpose().map_err(|error| {
             let marker = error.marker();
-            let at = Position { line: marker.line(), column: marker.col() + 1 };
-            (at, format!("no YAML: {}", error.info()))
+            let at = Position::new(marker.line(), marker.col());
+            (at, format!("{}", error.info()))
         })
     }
 
     /// The node that begins with `event`. Nesting is bounded by the parser's own limit.
     fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, Problem> {
-        let at = Position { line: span.start.line(), column: span.start.col() + 1 };
-        self.count(1, at)?;
+        let at = Position::new(span.start.line(), span.start.col());
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && !tag.as_deref().is_some_and(is_text);
-                (Value::Scalar { text: text.into_owned(), plain }, anchor)
+                let literal = style == ScalarStyle::Literal;
+                (Value::Scalar { text: text.into(), plain, literal }, anchor)
             }
             Event::SequenceStart(_, anchor, _) => {
                 let mut items = Vec::new();
@@ -205,7 +226,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
                     match self.next()? {
                         Some((Event::SequenceEnd, _)) => break,
                         Some((event, span)) => items.push(self.node(event, span)?),
-                        None => return Err((at, "no YAML: the list has no end".into())),
+                        None => return Err((at, "the list has no end".into())),
                     }
                 }
                 (Value::List(items), anchor)
@@ -217,7 +238,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
                 self.count(size(&node), at)?;
                 return Ok(Node { at, ..node });
             }
-            other => return Err((at, format!("no YAML: {other:?} where a value belongs"))),
+            _ => return Err((at, format!("something else where a value belongs"))),
         };
         let node = Node { at, value };
         if anchor != 0 {
@@ -228,26 +249,28 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
 
     fn entries(&mut self, at: Position) -> Result<Vec<Entry>, Problem> {
         let mut entries: Vec<Entry> = Vec::new();
-        let mut keys: HashSet<String> = HashSet::new();
+        let mut keys: HashSet<Rc<str>> = HashSet::new();
         let mut merged = Vec::new();
         loop {
             let (event, span) = match self.next()? {
                 Some((Event::MappingEnd, _)) => break,
                 Some(next) => next,
-                None => return Err((at, "no YAML: the mapping has no end".into())),
+                None => return Err((at, "the mapping has no end".into())),
             };
             let key = self.node(event, span)?;
-            let Value::Scalar { text, plain } = key.value else {
+            let Value::Scalar { text, plain, .. } = key.value else {
                 return Err((key.at, format!("a key is {}; text is accepted", key.kind())));
             };
             let Some((event, span)) = self.next()? else {
-                return Err((key.at, "no YAML: a key has no value".into()));
+                return Err((key.at, "a key has no value".into()));
             };
             let node = self.node(event, span)?;
-            if plain && text == "<<" {
+            let text = self.keys.get(&*text).cloned().unwrap_or_else(|| text.into());
+            self.keys.insert(text.clone());
+            if plain && &*text == "<<" {
                 merged.push(node);
             } else if !keys.insert(text.clone()) {
-                self.problems.push((key.at, format!("the key {text:?} is there twice in one mapping")));
+                self.problems.push((key.at, Fault::Twice(text)));
             } else {
                 entries.push(Entry { key: text, at: key.at, node });
             }
@@ -273,7 +296,11 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
 
     fn count(&mut self, more: usize, at: Position) -> Result<(), Problem> {
         self.nodes += more;
-        if self.nodes > MAX_NODES { Err((at, format!("more than {MAX_NODES} values"))) } else { Ok(()) }
+        if self.nodes > MAX_NODES {
+            Err((at, format!("its aliases stand for more than {MAX_NODES} values")))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -293,6 +320,13 @@ fn size(node: &Node) -> usize {
 mod tests {
     use super::*;
 
+    fn said(parsed: &Parsed, i: usize) -> String {
+        match &parsed.problems[i].1 {
+            Fault::Form(said) => said.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn scalar(text: &str, path: &[&str]) -> (String, bool, Position) {
         let parsed = parse(text);
         assert_eq!(parsed.problems, []);
@@ -301,7 +335,7 @@ mod tests {
             node = &node.get(key).unwrap().node;
         }
         match &node.value {
-            Value::Scalar { text, plain } => (text.clone(), *plain, node.at),
+            Value::Scalar { text, plain, .. } => (text.to_string(), *plain, node.at),
             other => panic!("{other:?}"),
         }
     }
@@ -346,19 +380,17 @@ mod tests {
             text += &format!("a{i}: &a{i} [{}]\n", vec![alias; 9].join(","));
         }
         let parsed = parse(&text);
-        assert!(parsed.problems[0].1.contains("more than 500000 values"), "{:?}", parsed.problems);
+        assert!(said(&parsed, 0).contains("more than 500000 values"), "{:?}", parsed.problems);
     }
 
     #[test]
     fn wrong_form_is_told_with_its_place() {
-        let (at, said) = parse("a: 1\nb: [1,\nc: {\n").problems.remove(0);
-        assert!(at.line >= 2 && said.starts_with("no YAML: "), "{at:?} {said}");
+        let broken = parse("a: 1\nb: [1,\nc: {\n");
+        let (at, words) = (broken.problems[0].0, said(&broken, 0));
+        assert!(at.line >= 2 && !words.is_empty(), "{at:?} {words}");
         let twice = parse("a: 1\nb: 2\na: 3\n");
-        assert_eq!(
-            twice.problems,
-            [(Position { line: 3, column: 1 }, "the key \"a\" is there twice in one mapping".into())]
-        );
-        assert!(parse("? [a]\n: 1\n").problems[0].1.contains("a key is a list"));
+        assert_eq!(twice.problems, [(Position { line: 3, column: 1 }, Fault::Twice("a".into()))]);
+        assert!(said(&parse("? [a]\n: 1\n"), 0).contains("a key is a list"));
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! The user-data: what it is, whether it fits, and never what it says. It holds the credential of a future node.
 
+mod mime;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::variables::USER_DATA_BASE64;
 
-use crate::finding::Findings;
-use crate::node::{self, Value};
+use crate::code::{self, Code};
+use crate::field::Field;
+use crate::finding::{Finding, Findings};
+use crate::node::{self, Position, Value};
 
 /// The longest environment string that Linux passes to a program, without the NUL at its end (MAX_ARG_STRLEN in
 /// include/uapi/linux/binfmts.h, 32 pages).
@@ -79,53 +83,100 @@ pub fn form(bytes: &[u8]) -> Option<Form> {
     None
 }
 
-/// Takes the bytes as user-data, and says what is wrong with them.
-pub fn check(file: &str, bytes: Vec<u8>, findings: &mut Findings) -> Option<UserData> {
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        findings.in_file(
-            file,
-            None,
-            "user-data: empty; #cloud-config, a script, MIME or Ignition's JSON is accepted",
-        );
-        return None;
-    }
-    let Some(form) = form(&bytes) else {
-        let message = "user-data: its first line is no beginning that cloud-init or Ignition knows; #cloud-config, #!, \
-                       MIME headers, ## template: jinja, gzip or Ignition's JSON is accepted";
-        findings.in_file(file, None, message);
-        return None;
-    };
-    if bytes.len() > MAX_BYTES {
-        let message = format!(
-            "user-data: {} bytes; at most {MAX_BYTES} are accepted, since {} is one environment string; gzip of it is \
-             accepted",
-            bytes.len(),
-            USER_DATA_BASE64.name
-        );
-        findings.in_file(file, None, message);
-    }
-    if form == Form::CloudConfig {
-        check_cloud_config(file, &String::from_utf8_lossy(&bytes), findings);
-    }
-    Some(UserData { file: file.to_owned(), form, bytes })
+/// Something that is wrong with user-data, without anything that it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What it is.
+    pub code: &'static Code,
+    /// Where in the user-data.
+    pub at: Option<Position>,
+    /// How it is wrong.
+    pub note: Option<String>,
 }
 
-/// cloud-init passes over a cloud-config that is no YAML mapping, and the machine comes up without it.
-fn check_cloud_config(file: &str, text: &str, findings: &mut Findings) {
+impl Fault {
+    fn new(code: &'static Code, at: Option<Position>, note: &str) -> Self {
+        Fault { code, at, note: Some(note.to_owned()).filter(|n| !n.is_empty()) }
+    }
+}
+
+/// What the bytes are as user-data, and what is wrong with them.
+pub fn inspect(bytes: &[u8]) -> (Option<Form>, Vec<Fault>) {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return (None, vec![Fault::new(&code::USER_DATA_EMPTY, None, "")]);
+    }
+    let Some(form) = form(bytes) else {
+        return (None, vec![Fault::new(&code::USER_DATA_FORM, Some(Position { line: 1, column: 1 }), "")]);
+    };
+    let mut faults = Vec::new();
+    if bytes.len() > MAX_BYTES {
+        let name = USER_DATA_BASE64.name;
+        let note = format!("{} bytes; {name} takes at most {MAX_BYTES}", bytes.len());
+        faults.push(Fault::new(&code::USER_DATA_LARGE, None, &note));
+    }
+    let text = String::from_utf8_lossy(bytes);
+    if form == Form::CloudConfig {
+        check_cloud_config(&text, 0, &mut faults);
+    } else if mime::is_mime(&text) {
+        mime::check(&text, &mut faults);
+    }
+    (Some(form), faults)
+}
+
+/// Takes a file's bytes as user-data, and says what is wrong with them.
+pub fn check(file: &str, bytes: Vec<u8>, findings: &mut Findings) -> Option<UserData> {
+    let (form, faults) = inspect(&bytes);
+    for Fault { code, at, note } in faults {
+        findings.push(Finding { note, ..Finding::in_file(code, file, at) });
+    }
+    Some(UserData { file: file.to_owned(), form: form?, bytes })
+}
+
+/// The same for user-data that an object carries.
+pub fn check_field(field: &Field<'_>, bytes: &[u8], findings: &mut Findings) -> Option<Form> {
+    let (form, faults) = inspect(bytes);
+    for Fault { code, at, note } in faults {
+        let line = at.map(|at| format!("line {} of it", at.line));
+        let parts: Vec<String> = note.into_iter().chain(line).collect();
+        let note = Some(parts.join("; ")).filter(|n| !n.is_empty());
+        findings.push(Finding { note, ..field.finding(code).shown("(not shown)") });
+    }
+    form
+}
+
+/// cloud-init passes over a cloud-config that is no YAML mapping, and the machine comes up without it. `before` lines
+/// are above the text.
+fn check_cloud_config(text: &str, before: u32, faults: &mut Vec<Fault>) {
     let parsed = node::parse(text);
-    for (at, _) in &parsed.problems {
-        findings.in_file(file, Some(*at), "user-data: no YAML from here on; what it says is not shown");
+    let below = |at: Position| Some(Position { line: at.line + before, ..at });
+    for (at, fault) in &parsed.problems {
+        // A parser's words may repeat what stands there.
+        let note = match fault {
+            node::Fault::Form(_) => "no YAML from here on",
+            node::Fault::Twice(_) => "a key is there twice in one mapping",
+        };
+        faults.push(Fault::new(&code::USER_DATA_YAML, below(*at), note));
     }
     match &parsed.documents[..] {
         [] if parsed.problems.is_empty() => {
-            findings.in_file(file, None, "user-data: a cloud-config without content; a mapping is accepted");
+            faults.push(Fault::new(&code::USER_DATA_MAPPING, None, "it has no content"));
         }
         [first, ..] if !matches!(first.value, Value::Map(_)) => {
-            let message = format!("user-data: the cloud-config is {}; a mapping is accepted", first.kind());
-            findings.in_file(file, Some(first.at), message);
+            let note = format!("it is {}", first.kind());
+            faults.push(Fault::new(&code::USER_DATA_MAPPING, below(first.at), &note));
         }
         _ => {}
     }
+}
+
+/// Whether the user-data lets somebody log in: by words that every form of it uses.
+pub fn has_login(data: &UserData) -> bool {
+    let text = String::from_utf8_lossy(&data.bytes);
+    // What is packed may have one.
+    data.bytes.starts_with(&[0x1f, 0x8b])
+        || ["ssh_authorized_keys", "ssh-authorized-keys", "sshAuthorizedKeys", "passwd", "password"]
+            .iter()
+            .any(|word| text.contains(word))
 }
 
 #[cfg(test)]
@@ -135,7 +186,31 @@ mod tests {
     fn said(bytes: &[u8]) -> String {
         let mut findings = Findings::default();
         check("u", bytes.to_vec(), &mut findings);
-        findings.report()
+        findings.report(false)
+    }
+
+    fn codes(bytes: &[u8]) -> Vec<&'static str> {
+        inspect(bytes).1.iter().map(|f| f.code.id).collect()
+    }
+
+    #[test]
+    fn each_mistake_has_its_code_and_what_is_near_it_has_none() {
+        for (wrong, code, right) in [
+            (" \n", "N0501", "#!/bin/sh\n"),
+            ("hostname: x\n", "N0502", "#cloud-config\nhostname: x\n"),
+            ("#cloud-config\na: [\n", "N0503", "#cloud-config\na: []\n"),
+            ("#cloud-config\na: 1\na: 2\n", "N0503", "#cloud-config\na: 1\nb: 2\n"),
+            ("#cloud-config\n- a\n", "N0504", "#cloud-config\na: [a]\n"),
+            ("#cloud-config\n", "N0504", "#cloud-config\n{}\n"),
+            (
+                "MIME-Version: 1.0\nContent-Type: multipart/mixed\n\n",
+                "N0505",
+                "Content-Type: text/plain\n\n#!/bin/sh\n",
+            ),
+        ] {
+            assert_eq!(codes(wrong.as_bytes()), [code], "{wrong}");
+            assert_eq!(codes(right.as_bytes()), [""; 0], "{right}");
+        }
     }
 
     #[test]
@@ -161,13 +236,10 @@ mod tests {
     fn what_it_says_is_never_shown() {
         let broken = b"#cloud-config\nusers:\n  - name: [secret-token\nb: }\n";
         let said_of = said(broken);
-        assert!(said_of.starts_with("u:") && said_of.contains("no YAML from here on"), "{said_of}");
+        assert!(said_of.contains("--> u:") && said_of.contains("no YAML from here on"), "{said_of}");
         assert!(!said_of.contains("secret"), "{said_of}");
-        assert!(
-            said(b"#cloud-config\n- secret\n")
-                .contains("u:2:1: error: user-data: the cloud-config is a list")
-        );
-        assert!(said(b"secret\n").contains("no beginning that"));
+        assert!(said(b"#cloud-config\n- secret\n").contains("  --> u:2:1\n   = it is a list\n"));
+        assert!(said(b"secret\n").contains("N0502"));
         assert!(!said(b"secret\n").contains("secret"));
         let data = check("u", b"#cloud-config\nsecret: 1\n".to_vec(), &mut Findings::default());
         assert_eq!(format!("{data:?}"), "Some(UserData { file: \"u\", form: CloudConfig, 24 bytes })");
@@ -175,8 +247,8 @@ mod tests {
 
     #[test]
     fn empty_ones_are_refused() {
-        assert!(said(b" \n").contains("user-data: empty"));
-        assert!(said(b"#cloud-config\n").contains("without content"));
+        assert!(said(b" \n").contains("N0501"));
+        assert!(said(b"#cloud-config\n").contains("no content"));
     }
 
     #[test]
@@ -192,6 +264,6 @@ mod tests {
         assert_eq!(said(&of(MAX_BYTES)), "");
         let data = check("u", of(MAX_BYTES), &mut Findings::default()).unwrap();
         assert!("USER_DATA_BASE64=".len() + data.base64().len() <= LONGEST_ENVIRONMENT_STRING_BYTES);
-        assert!(said(&of(MAX_BYTES + 1)).contains("98290 bytes; at most 98289 are accepted"));
+        assert!(said(&of(MAX_BYTES + 1)).contains("98290 bytes; USER_DATA_BASE64 takes at most 98289"));
     }
 }

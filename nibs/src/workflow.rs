@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
 
+use crate::code;
 use crate::field::Field;
-use crate::finding::{Findings, show};
+use crate::finding::{Finding, Findings};
 use crate::hardware::{self, Machine};
-use crate::machine_deployment::{self, Choice};
-use crate::object::{HARDWARE, MACHINE_DEPLOYMENT, Object, SEED};
+use crate::machine_deployment::{self, Choice, Known};
+use crate::object::{HARDWARE, Kind, MACHINE_DEPLOYMENT, Object, SEED};
+use crate::reference::References;
 use crate::scalar::scalar;
 use crate::seed;
 use crate::template;
@@ -69,80 +71,137 @@ pub struct Input {
 }
 
 impl Input {
-    fn of(&self, kind: crate::object::Kind) -> Vec<Object> {
-        self.objects.iter().filter(|o| o.kind == kind).cloned().collect()
+    /// The objects of one kind.
+    pub fn of(&self, kind: Kind) -> Vec<&Object> {
+        self.objects.iter().filter(|o| o.kind == kind).collect()
     }
 }
 
 /// The Workflow of each MachineDeployment, in the order of the input. What is wrong is said, all of it.
 pub fn workflows(input: &Input, findings: &mut Findings) -> Vec<Workflow> {
     let (seeds, servers) = (input.of(SEED), input.of(HARDWARE));
+    let references = References::of(&input.objects);
     let deployments = baremetal(input.of(MACHINE_DEPLOYMENT), input.is_broken, findings);
     let images = seed::images(&seeds, input.datacenter.as_deref(), findings);
     let images = (!seeds.is_empty()).then_some(&images[..]);
+    let needed =
+        |what: &str, accepted: &str| Finding::new(&code::MISSING_INPUT).note(what).accepted(accepted);
     if servers.is_empty() && !input.is_broken {
-        findings.error("no Hardware; at least one is accepted");
+        findings.push(needed("no Hardware", "at least one"));
     }
     if input.user_data.is_none() && !input.is_broken {
-        findings.error("no user-data; a file of it, or --user-data FILE, is accepted");
+        findings.push(needed("no user-data", "a file of it, or --user-data FILE"));
     }
-    let mut taken: Vec<(&Object, Field<'_>)> = Vec::new();
+    let known = Known { images, references: &references, choice: Some(&input.choice) };
+    let mut claims = Claims::new(&servers);
     let mut workflows = Vec::new();
-    for deployment in &deployments {
-        let wish = machine_deployment::check(deployment, images, &input.choice, findings);
-        if let (Some(system), Some(data)) = (wish.operating_system, &input.user_data) {
+    for deployment in deployments {
+        let wish = machine_deployment::check(deployment, known, findings);
+        if let (Some(system), Some(data)) = (&wish.operating_system, &input.user_data) {
             check_form(deployment, system, data, findings);
         }
         let Some((namespace, name, reference)) = wish.hardware else { continue };
-        let Some(server) = servers.iter().find(|s| s.namespace == namespace && s.name == name) else {
-            let there: Vec<_> = servers.iter().map(|s| format!("{}/{}", s.namespace, s.name)).collect();
-            let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-            reference.error(findings, format!("no Hardware {namespace}/{name}; there are: {there}"));
-            continue;
-        };
-        if let Some((_, first)) = taken.iter().find(|(s, _)| std::ptr::eq(*s, server)) {
-            let message = format!(
-                "{} is claimed by {} too, at {}",
-                server.label(),
-                first.object().label(),
-                first.place()
-            );
-            reference.error(findings, message);
-            continue;
-        }
-        taken.push((server, reference));
+        let Some(server) = claims.claim(namespace, name, reference, findings) else { continue };
         let machine = hardware::check(server, findings);
         if let (Some(machine), Some(url), Some(data)) = (machine, wish.image_url, &input.user_data) {
-            workflows.push(workflow(server, &machine, url, data));
+            workflows.push(workflow(server, &machine, &url, data));
         }
     }
-    let taken: Vec<_> = taken.into_iter().map(|(server, _)| server).collect();
-    check_addresses(&servers, &taken, findings);
+    check_addresses(&servers, |server| claims.is_taken(server), findings);
     workflows
 }
 
+/// Which server is wanted by whom.
+pub struct Claims<'a> {
+    servers: HashMap<(&'a str, &'a str), &'a Object>,
+    /// The places of a name, for a wrong namespace.
+    names: HashMap<&'a str, Vec<&'a Object>>,
+    taken: HashMap<(&'a str, &'a str), Field<'a>>,
+}
+
+impl<'a> Claims<'a> {
+    /// None is taken yet.
+    pub fn new(servers: &[&'a Object]) -> Self {
+        let mut names: HashMap<&str, Vec<&Object>> = HashMap::new();
+        for server in servers {
+            names.entry(&server.name).or_default().push(server);
+        }
+        let servers = servers.iter().map(|s| ((&*s.namespace, &*s.name), *s)).collect();
+        Claims { servers, names, taken: HashMap::new() }
+    }
+
+    /// The server of that name, when it is there and nobody wanted it before; else that is said.
+    pub fn claim(
+        &mut self,
+        namespace: &'a str,
+        name: &'a str,
+        reference: Field<'a>,
+        findings: &mut Findings,
+    ) -> Option<&'a Object> {
+        let key = (namespace, name);
+        let Some(server) = self.servers.get(&key) else {
+            let wanted = format!("{namespace}/{name}");
+            let list = |servers: &[&Object]| {
+                const MOST: usize = 5;
+                let mut names: Vec<_> =
+                    servers.iter().take(MOST).map(|s| format!("{}/{}", s.namespace, s.name)).collect();
+                if servers.len() > MOST {
+                    names.push(format!("{} more", servers.len() - MOST));
+                }
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            };
+            findings.push(match self.names.get(name) {
+                Some(elsewhere) => {
+                    let finding = reference.finding(&code::HARDWARE_NAMESPACE).value(&wanted);
+                    finding.accepted(list(elsewhere))
+                }
+                None => {
+                    let mut all: Vec<_> = self.servers.values().copied().collect();
+                    all.sort_by_key(|s| (s.namespace.clone(), s.name.clone()));
+                    let finding = reference.finding(&code::HARDWARE_REF).value(&wanted);
+                    finding.note(format!("there are: {}", list(&all)))
+                }
+            });
+            return None;
+        };
+        if let Some(first) = self.taken.get(&key) {
+            let note = format!("{} wants it too, at {}", first.object().label(), first.place());
+            let finding = reference.finding(&code::TWO_CLAIMS).value(&format!("{namespace}/{name}"));
+            findings.push(finding.note(note));
+            return None;
+        }
+        self.taken.insert(key, reference);
+        Some(server)
+    }
+
+    /// Whether somebody wants it.
+    pub fn is_taken(&self, server: &Object) -> bool {
+        self.taken.contains_key(&(&*server.namespace, &*server.name))
+    }
+}
+
 /// The MachineDeployments for this provider. Those for another are passed over, unless there is no other.
-fn baremetal(deployments: Vec<Object>, is_broken: bool, findings: &mut Findings) -> Vec<Object> {
+fn baremetal<'a>(deployments: Vec<&'a Object>, is_broken: bool, findings: &mut Findings) -> Vec<&'a Object> {
     let (ours, others): (Vec<_>, Vec<_>) =
-        deployments.into_iter().partition(machine_deployment::is_baremetal);
+        deployments.into_iter().partition(|d| machine_deployment::is_baremetal(d));
     if ours.is_empty() {
         for other in &others {
-            let field = Field::root(other).dig("spec.template.spec.providerSpec.value.cloudProvider");
-            if let Some(text) = field.required(findings, "baremetal") {
-                field.wrong(findings, text, "baremetal");
+            let field = machine_deployment::cloud_provider(other);
+            if let Some(text) = field.required(findings, &code::PROVIDER, "baremetal") {
+                field.wrong(findings, &code::PROVIDER, text, "baremetal");
             }
         }
         if others.is_empty() && !is_broken {
-            findings.error("no MachineDeployment; at least one is accepted");
+            let finding = Finding::new(&code::MISSING_INPUT).note("no MachineDeployment");
+            findings.push(finding.accepted("at least one"));
         }
     }
     ours
 }
 
 /// Two servers with one MAC or address; those that no Workflow is made for count as well, since they are in the same
-/// network.
-fn check_addresses(servers: &[Object], taken: &[&Object], findings: &mut Findings) {
-    let is_taken = |server: &Object| taken.iter().any(|t| std::ptr::eq(*t, server));
+/// network. Of a pair one must be looked at.
+pub fn check_addresses(servers: &[&Object], is_looked_at: impl Fn(&Object) -> bool, findings: &mut Findings) {
     let mut seen: HashMap<String, (&Object, hardware::Claim<'_>)> = HashMap::new();
     for server in servers {
         for claim in hardware::claims(server) {
@@ -150,33 +209,25 @@ fn check_addresses(servers: &[Object], taken: &[&Object], findings: &mut Finding
                 seen.insert(claim.value.clone(), (server, claim));
                 continue;
             };
-            if is_taken(server) || is_taken(other) {
-                let message = format!(
-                    "{}: {} has it too, at {}",
-                    show(&claim.value),
-                    other.label(),
-                    first.field.place()
-                );
-                claim.field.error(findings, message);
+            if is_looked_at(server) || is_looked_at(other) {
+                let code = if claim.is_mac { &code::MAC_TWICE } else { &code::ADDRESS_TWICE };
+                let note = format!("{} has it too, at {}", other.label(), first.field.place());
+                findings.push(claim.field.finding(code).value(&claim.value).note(note));
             }
         }
     }
 }
 
 /// Whether the operating system can read that user-data.
-fn check_form(deployment: &Object, system: &str, data: &UserData, findings: &mut Findings) {
-    let field = Field::root(deployment).dig("spec.template.spec.providerSpec.value.operatingSystem");
-    match (data.form, system) {
-        (Form::Ignition, "flatcar") => field.warning(
-            findings,
-            "\"flatcar\" with Ignition: the Workflow is the one KKP makes, but write-cloud-init refuses Ignition",
-        ),
-        (Form::Ignition, _) => {
-            let message = format!("{} does not read Ignition, which {} is; cloud-init's forms are accepted", show(system), data.file);
-            field.error(findings, message);
-        }
-        _ => {}
-    }
+pub fn check_form(deployment: &Object, system: &str, data: &UserData, findings: &mut Findings) {
+    let field = machine_deployment::operating_system(deployment);
+    let code = match (data.form, system) {
+        (Form::Ignition, "flatcar") => &code::IGNITION_REFUSED,
+        (Form::Ignition, _) => &code::USER_DATA_IGNITION,
+        (_, "flatcar") => &code::USER_DATA_NO_IGNITION,
+        _ => return,
+    };
+    findings.push(field.finding(code).value(system).note(format!("the user-data is {}", data.file)));
 }
 
 fn workflow(server: &Object, machine: &Machine<'_>, image_url: &str, user_data: &UserData) -> Workflow {
@@ -185,13 +236,13 @@ fn workflow(server: &Object, machine: &Machine<'_>, image_url: &str, user_data: 
         ("cloud_init_script", user_data.base64()),
         ("default_route", machine.gateway.to_owned()),
         ("device_1", machine.mac.to_owned()),
-        ("hardware_name", server.name.clone()),
+        ("hardware_name", server.name.to_string()),
         ("interface_name", machine.interface_name.to_owned()),
         ("ns", machine.name_server.to_owned()),
         ("os_image", image_url.to_owned()),
         ("partition_number", machine.partition_number.to_owned()),
     ]);
-    Workflow { namespace: server.namespace.clone(), hardware: server.name.clone(), hardware_map }
+    Workflow { namespace: server.namespace.to_string(), hardware: server.name.to_string(), hardware_map }
 }
 
 /// Fourteen digits, as many as KKP's time has, of all that the Workflow carries.
