@@ -70,6 +70,7 @@ check: deps-build $(DENY) ## Format, lints, licences and sources, and whether th
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(DENY) --log-level error check bans licenses sources
 	cargo run --quiet --locked -p common --bin action-pages -- --check
+	cargo run --quiet --locked -p nibs --bin finding-page -- --check
 	cd tests/tinkerbell && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./...
 
 .PHONY: test-hand-over
@@ -103,6 +104,7 @@ fuzz: deps-build $(FUZZ) ## Look for input that breaks a parser: make fuzz [SECO
 .PHONY: docs
 docs: deps-build ## Make the generated parts of the actions' pages anew
 	cargo run --quiet --locked -p common --bin action-pages
+	cargo run --quiet --locked -p nibs --bin finding-page
 
 .PHONY: clean
 clean: ## Remove all that was made
