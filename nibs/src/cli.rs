@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod convert;
 mod template;
 
 use std::ffi::OsString;
@@ -55,6 +56,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .after_help("Example:\n  nibs template kkp --registry registry.example/nibs | kubectl apply -n tink-system -f -")
         .subcommand(check::command())
+        .subcommand(convert::command())
         .subcommand(template::command())
         .subcommand(
             Command::new("workflow")
@@ -106,6 +108,11 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Resu
             return if has_errors { Err(Failure::Findings) } else { Ok(()) };
         }
         Some(("workflow", matches)) => workflow(matches)?,
+        Some(("convert", matches)) => {
+            let (text, said) = convert::run(matches).map_err(Failure::Usage)?;
+            eprint!("{said}");
+            text
+        }
         Some((_, matches)) => {
             let (form, matches) = matches.subcommand().expect("clap requires a subcommand");
             template::run(form, matches).map_err(Failure::Usage)?

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod cli;
 pub mod code;
+pub mod convert;
 pub mod field;
 pub mod finding;
 pub mod hardware;

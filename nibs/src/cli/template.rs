@@ -166,11 +166,6 @@ pub(super) fn kkp(matches: &ArgMatches, namespace: &str) -> Result<String, Strin
 }
 
 fn kkp_options(matches: &ArgMatches, namespace: &str) -> Result<Options, String> {
-    let registry: &String = matches.get_one("registry").expect("clap requires it");
-    let images = match matches.get_one::<PathBuf>("images") {
-        Some(index) => ImageNames::pinned(registry, index),
-        None => ImageNames::tagged(registry),
-    };
     let all = |id: &str| matches.get_many::<String>(id).unwrap_or_default().cloned().collect();
     let one = |id: &str| matches.get_one::<String>(id).cloned();
     Ok(Options {
@@ -181,6 +176,18 @@ fn kkp_options(matches: &ArgMatches, namespace: &str) -> Result<Options, String>
         without: all("without"),
         wipe_method: one("wipe-method"),
         volumes: all("volume"),
-        ..Options::kkp(namespace, images?)
+        ..Options::kkp(namespace, images(matches)?)
     })
+}
+
+/// How the actions' images are named.
+///
+/// # Errors
+/// A registry or an index file that is none.
+pub(super) fn images(matches: &ArgMatches) -> Result<ImageNames, String> {
+    let registry: &String = matches.get_one("registry").expect("clap requires it");
+    match matches.get_one::<PathBuf>("images") {
+        Some(index) => ImageNames::pinned(registry, index),
+        None => ImageNames::tagged(registry),
+    }
 }
