@@ -207,7 +207,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
         self.events.next().transpose().map_err(|error| {
             let marker = error.marker();
             let at = Position::new(marker.line(), marker.col());
-            (at, format!("{}", error.info()))
+            (at, error.info().to_string())
         })
     }
 
@@ -238,7 +238,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
                 self.count(size(&node), at)?;
                 return Ok(Node { at, ..node });
             }
-            _ => return Err((at, format!("something else where a value belongs"))),
+            _ => return Err((at, "something else where a value belongs".to_owned())),
         };
         let node = Node { at, value };
         if anchor != 0 {

@@ -290,7 +290,11 @@ fn lines_before(code: &str, at: usize) -> usize {
 fn stray(lexed: &mut Lexed<'_>) {
     let mut balance = 0_i64;
     let mut at = 0;
-    let ranges = lexed.actions.iter().map(|a| a.range.clone()).chain([lexed.text.len()..lexed.text.len()]);
+    let ranges = lexed
+        .actions
+        .iter()
+        .map(|a| a.range.clone())
+        .chain(std::iter::once(lexed.text.len()..lexed.text.len()));
     for range in ranges {
         let text = &lexed.text[at..range.start];
         for (i, c) in text.char_indices() {
