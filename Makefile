@@ -102,9 +102,10 @@ fuzz: deps-build $(FUZZ) ## Look for input that breaks a parser: make fuzz [SECO
 		tests/fuzz/corpus/$$name -- -max_total_time=$(FUZZ_SECONDS) -timeout=20 -malloc_limit_mb=320; done
 
 .PHONY: docs
-docs: deps-build ## Make the generated parts of the actions' pages anew
+docs: deps-build ## Make the generated parts of the pages anew; man pages and completions of nibs into target/nibs
 	cargo run --quiet --locked -p common --bin action-pages
 	cargo run --quiet --locked -p nibs --bin finding-page
+	cargo run --quiet --locked -p nibs --bin command-pages target/nibs
 
 .PHONY: clean
 clean: ## Remove all that was made

@@ -47,7 +47,8 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn command() -> Command {
+/// The command line as it is: what it takes and what each part means.
+pub fn command() -> Command {
     let version = env!("CARGO_PKG_VERSION");
     Command::new("nibs")
         .about("From KKP's and Tinkerbell's objects to Templates and Workflows")
@@ -61,6 +62,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("workflow")
                 .about("Prints the Template and the Workflow that KKP would make")
+                .after_help("Example:\n  nibs workflow seed.yaml hardware.yaml machinedeployment.yaml user-data --registry registry.example/nibs")
                 .arg(
                     Arg::new("files")
                         .value_name("FILE")
@@ -169,4 +171,26 @@ fn workflow(matches: &ArgMatches) -> Result<String, Failure> {
     }
     documents.extend(workflows.iter().map(workflow::Workflow::yaml));
     Ok(documents.join("---\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_has_an_example_and_a_man_page() {
+        fn look(command: &Command, path: &str) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example:\n  ") && help.contains(path), "{path}: {help}");
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command.clone()).render(&mut page).unwrap();
+            assert!(String::from_utf8(page).unwrap().contains(".SH NAME"), "{path}");
+            for inner in command.get_subcommands() {
+                look(inner, &format!("{path} {}", inner.get_name()));
+            }
+        }
+        let command = command();
+        command.clone().debug_assert();
+        look(&command, "nibs");
+    }
 }
