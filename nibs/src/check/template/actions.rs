@@ -163,7 +163,8 @@ fn check_image<'a>(
     let image = scalar(&entry.node).unwrap_or_default();
     let is_open = text.substituted.is_open(image);
     if !is_open && !is_reference(image) {
-        let finding = value(text, &code::ACTION_IMAGE, &entry.node, &path);
+        // What is no image's name may be a URL, and that may have a password in it.
+        let finding = text.at(&code::ACTION_IMAGE, &entry.node, &path).url(image);
         findings.push(finding.accepted("HOST/NAME:TAG or HOST/NAME@sha256:…, in lower case"));
         return None;
     }
