@@ -6,6 +6,7 @@ pub mod binaries;
 pub mod certificates;
 pub mod cycle;
 pub mod disk_image;
+pub mod fleet;
 pub mod http;
 pub mod installed_files;
 pub mod installed_image;
