@@ -8,6 +8,7 @@ mod rules;
 
 use block::Block;
 use rules::Swap;
+pub use rules::{Seen, replacement, repository};
 
 use crate::image_names::ImageNames;
 
@@ -30,6 +31,14 @@ pub struct Converted {
 /// # Errors
 /// No action is found, or the images' index lacks one.
 pub fn convert(text: &str, images: &ImageNames) -> Result<Converted, String> {
+    let mut converted = by_lines(text, images)?;
+    if text.contains("\r\n") {
+        converted.text = converted.text.replace('\n', "\r\n");
+    }
+    Ok(converted)
+}
+
+fn by_lines(text: &str, images: &ImageNames) -> Result<Converted, String> {
     let lines: Vec<&str> = text.lines().collect();
     let mut converted = Converted { text: String::new(), swapped: 0, kept: 0 };
     let mut index = 0;
@@ -71,11 +80,11 @@ fn swap(
     converted: &mut Converted,
 ) -> Result<(Vec<String>, Option<usize>), String> {
     match rules::swap(&block) {
-        Swap::Ours { spec, rank, environment, dropped } => {
+        Swap::Ours { spec, rank, environment, notes } => {
             converted.swapped += 1;
             block.replace(&images.of(spec.name)?, &environment, rank == rules::REBOOT);
-            if !dropped.is_empty() {
-                block.comment(&format!("{MARK} {} has no {}", spec.name, dropped.join(", ")));
+            for note in notes {
+                block.comment(&format!("{MARK} {note}"));
             }
             Ok((block.lines, Some(rank)))
         }
@@ -110,13 +119,58 @@ mod tests {
              image: r.example/stream-image:{version}\n        timeout: 600\n        environment:\n          IMG_URL: {{{{ .url }}}}\n          \
              DEST_DISK: /dev/sda\n          COMPRESSED: true\n      \
              # nibs: Nibs has no action in the place of mine; it stays as it is\n      - name: mine\n        \
-             image: registry.example/mine:1\n        timeout: 60\n      # nibs: kexec-reboot has no BLOCK_DEVICE, FS_TYPE\n      \
-             - name: boot\n        image: r.example/kexec-reboot:{version}\n        timeout: 90\n        pid: host\n"
+             image: registry.example/mine:1\n        timeout: 60\n      \
+             - name: boot\n        image: r.example/kexec-reboot:{version}\n        timeout: 90\n        pid: host\n        \
+             environment:\n          BLOCK_DEVICE: /dev/sda1\n          FS_TYPE: ext4\n"
         );
         assert_eq!(converted.text, expected);
         assert_eq!((converted.swapped, converted.kept), (2, 1));
         let again = convert(&converted.text, &images).unwrap();
         assert_eq!(again.swapped, 0);
+    }
+
+    /// The lines of the one action that `action` becomes.
+    fn one(action: &str) -> String {
+        let images = ImageNames::tagged("r.example").unwrap();
+        let text = convert(&format!("actions:\n{action}"), &images).unwrap().text;
+        text.strip_prefix("actions:\n").unwrap().replace(&format!(":{}", env!("CARGO_PKG_VERSION")), ":V")
+    }
+
+    #[test]
+    fn what_kexec_and_its_like_were_told_is_passed_on() {
+        let kexec = "- name: k\n  image: q/kexec:1\n  environment:\n    BLOCK_DEVICE: /dev/sda1\n    KERNEL_PATH: /vmlinuz\n    \
+            INITRD_PATH: /initrd.img\n    CMD_LINE: root=/dev/sda1 ro\n    GRUBCFG_PATH: /boot/grub/grub.cfg\n    OTHER: x\n";
+        assert_eq!(
+            one(kexec),
+            "# nibs: kexec-reboot has no OTHER\n- name: k\n  image: r.example/kexec-reboot:V\n  pid: host\n  environment:\n    \
+             BLOCK_DEVICE: /dev/sda1\n    KERNEL_PATH: /vmlinuz\n    INITRD_PATH: /initrd.img\n    CMD_LINE: root=/dev/sda1 ro\n    \
+             GRUBCFG_PATH: /boot/grub/grub.cfg\n"
+        );
+        let put_together = "- name: k\n  image: q/kexec\n  environment:\n    BLOCK_DEVICE: {{ index .Hardware.Disks 0 }}{{ .partition_number }}\n";
+        assert!(one(put_together).ends_with("    BLOCK_DEVICE: {{ index .Hardware.Disks 0 }}\n"));
+        let waiting = "- name: w\n  image: q/waitdaemon\n  command: [\"poweroff\"]\n  environment:\n    WAIT_SECONDS: 1\n";
+        assert_eq!(
+            one(waiting),
+            "# nibs: WAIT_SECONDS was 1; from 5 on is accepted, for the report\n- name: w\n  image: r.example/kexec-reboot:V\n  \
+             pid: host\n  environment:\n    WAIT_SECONDS: 5\n    REBOOT_MODE: poweroff\n"
+        );
+    }
+
+    #[test]
+    fn lines_of_any_form() {
+        let images = ImageNames::tagged("r.example").unwrap();
+        let converted = convert("actions:\r\n- name: a\r\n  image: q/image2disk\r\n", &images).unwrap().text;
+        assert_eq!(converted.matches("\r\n").count(), converted.matches('\n').count());
+        for odd in [
+            "- environment:\n    A: 1\n \u{e9}x: 1\n  image: q/image2disk\n",
+            "  - command: x\n   \u{e9}\u{e9}: 1\n    image: q/kexec\n",
+            "\t- image: q/kexec\n\t  environment:\n",
+            "- \u{3000}image: q/kexec\n",
+            "- image:\n- environment:\n",
+            "-  \u{a0}command:\n\u{a0} image: q/reboot\n",
+        ] {
+            let _ = convert(&format!("actions:\n{odd}"), &images);
+        }
     }
 
     #[test]

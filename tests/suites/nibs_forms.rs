@@ -97,6 +97,7 @@ fn each_fits_its_crd_and_renders_with_its_systems_keys() {
         assert_eq!(of(4)["USER_DATA_BASE64"], "I2Nsb3VkLWNvbmZpZwpob3N0bmFtZTogJ2l0JydzJwo=", "{form}");
         assert_eq!(of(4)["LOCAL_HOSTNAME"], "node9", "{form}");
         assert_eq!(actions[5]["pid"], "host", "{form}");
+        assert_eq!(of(5), &json!({"DEST_DISK": "/dev/nvme0n1"}), "{form}");
         assert!(actions[5]["image"].as_str().unwrap().contains("/kexec-reboot:"), "{form}");
         for (spec, action) in ACTIONS.iter().zip(actions) {
             assert!(action["timeout"].as_u64().unwrap() > 0, "{form}: {action}");

@@ -7,13 +7,13 @@ use common::failure::Failure;
 use common::values::Values;
 use common::variables::{
     BLOCK_DEVICE, CMD_LINE, DEST_DISK_OR_PARTITION, FS_TYPE, GRUBCFG_PATH, INITRD_PATH, KERNEL_PATH,
-    REBOOT_MODE, SET_BOOT_NEXT, VERIFY_BOOT, WAIT_SECONDS,
+    REBOOT_MODE, SET_BOOT_NEXT, SHORTEST_WAIT_SECS, VERIFY_BOOT, WAIT_SECONDS,
 };
 use tracing::debug;
 
 /// Reports reached the server 0.25 to 2.0 s after the container's control group was gone on a busy machine, and of 20 machines
 /// that waited for 2 s one went down before (seen with tink-agent v0.25). So no machine goes down sooner than this.
-const SHORTEST_WAIT: Duration = Duration::from_secs(5);
+const SHORTEST_WAIT: Duration = Duration::from_secs(SHORTEST_WAIT_SECS);
 
 /// What `REBOOT_MODE` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

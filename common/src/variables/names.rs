@@ -188,6 +188,8 @@ pub const REBOOT_MODE: Variable = with_default(
     "auto",
     "`auto`: kexec where it can, else reboot, and says why; `kexec`: fails where it cannot; `reboot`: through the firmware; `poweroff`; `none`: check everything, and leave the machine up",
 );
+/// The least that [`WAIT_SECONDS`] may be.
+pub const SHORTEST_WAIT_SECS: u64 = 5;
 /// How long the machine stays up after its container is gone.
 pub const WAIT_SECONDS: Variable = with_default(
     "WAIT_SECONDS",

@@ -153,9 +153,9 @@ impl Block {
         self.lines.drain(range.start..range.end - blank);
         // The dash of the list goes to the key that is now the first.
         if prefix.contains('-')
-            && let Some(next) = self.lines[range.start..].iter_mut().find(|l| !is_blank(l))
+            && let Some(next) = (range.start..self.lines.len()).find(|i| self.key(&self.lines[*i]).is_some())
         {
-            next.replace_range(..self.indent, &prefix);
+            self.lines[next].replace_range(..self.indent, &prefix);
         }
     }
 
