@@ -1,5 +1,7 @@
 //! Everything that is wrong with the objects that are given, each object by itself and with the others.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::json;
 
 use crate::code::{self, Severity};
@@ -8,16 +10,20 @@ use crate::finding::{Finding, Findings};
 use crate::input::Given;
 use crate::machine_deployment::{self, Known};
 use crate::object::{
-    BMC_MACHINE, HARDWARE, Kind, MACHINE, MACHINE_DEPLOYMENT, Object, SEED, TEMPLATE, WORKFLOW,
-    WORKFLOW_RULE_SET,
+    BMC_MACHINE, HARDWARE, Kind, MACHINE, MACHINE_DEPLOYMENT, Object, SEED, TEMPLATE, TEMPLATE_CONFIG,
+    TINKERBELL_MACHINE_TEMPLATE, WORKFLOW, WORKFLOW_RULE_SET,
 };
 use crate::reference::References;
-use crate::user_data;
+use crate::template::KKP_NAME;
+use crate::user_data::whose::Whose;
+use crate::user_data::{self, UserData};
 use crate::workflow::{self, Claims};
 use crate::{hardware, seed};
 
 pub mod template;
 mod tinkerbell;
+
+use tinkerbell::ByName;
 
 /// The findings, and how much was looked at.
 #[derive(Debug)]
@@ -34,7 +40,8 @@ impl Report {
     pub fn of(given: &Given, mut findings: Findings) -> Self {
         findings.sort();
         let passed_over = given.passed_over.iter().map(|(kind, n)| (kind.clone(), *n)).collect();
-        Report { findings, objects: given.objects.len(), user_data: given.user_data.len(), passed_over }
+        let user_data = given.user_data.len() + given.own_user_data.len();
+        Report { findings, objects: given.objects.len(), user_data, passed_over }
     }
 
     /// For people: the findings and a line that counts.
@@ -72,24 +79,38 @@ impl Report {
 pub fn all(given: &Given, mut findings: Findings) -> Findings {
     let of = |kind: Kind| -> Vec<&Object> { given.objects.iter().filter(|o| o.kind == kind).collect() };
     let (seeds, servers, templates) = (of(SEED), of(HARDWARE), of(TEMPLATE));
+    if given.is_nothing() && findings.count(Severity::Error) == 0 {
+        let finding = Finding::new(&code::MISSING_INPUT).note("no object and no user-data");
+        findings.push(finding.accepted("YAML or JSON with at least one object, or user-data"));
+    }
     let images = seed::images(&seeds, None, &mut findings);
     let references = References::of(&given.objects);
     let known =
         Known { images: (!seeds.is_empty()).then_some(&images[..]), references: &references, choice: None };
+    // With one user-data it is everyone's; of several it is not known whose each is.
+    let for_all = match &given.user_data[..] {
+        [one] => Some(one),
+        _ => None,
+    };
+    let whose = Whose::new(for_all, &given.own_user_data, &given.objects, &mut findings);
+    whose.check_owners(&of(MACHINE_DEPLOYMENT), &mut findings);
+    let rendered = Rendered::of(&templates);
     // A Machine is made for a MachineDeployment, and wants the same Hardware.
     for kind in [MACHINE_DEPLOYMENT, MACHINE] {
         let mut claims = Claims::new(&servers);
         let wanting = of(kind).into_iter().filter(|o| machine_deployment::is_baremetal(o));
         for deployment in wanting {
-            check_deployment(deployment, known, given, &mut claims, &mut findings);
+            let data = whose.of(deployment, &mut findings);
+            check_deployment(deployment, known, data.data(), &mut claims, &rendered, &mut findings);
         }
     }
     let is_kkp = !seeds.is_empty() || !of(MACHINE_DEPLOYMENT).is_empty() || !of(MACHINE).is_empty();
+    let without = without_interface_name(&templates);
     for server in &servers {
         hardware::check(server, &mut findings);
         let root = Field::root(server);
-        if is_kkp {
-            check_interface_name(&root, &templates, &mut findings);
+        if is_kkp && !without.contains(&*server.namespace) {
+            check_interface_name(&root, &mut findings);
         }
         for key in ["userData", "vendorData"] {
             let field = root.get("spec").get(key);
@@ -100,11 +121,21 @@ pub fn all(given: &Given, mut findings: Findings) -> Findings {
     }
     workflow::check_addresses(&servers, |_| true, &mut findings);
     let workflows = of(WORKFLOW);
-    for object in &templates {
-        template::check(object, &workflows, &mut findings);
+    let rendered_names: HashSet<_> = workflows
+        .iter()
+        .filter_map(|w| Some((&*w.namespace, Field::root(w).dig("spec.templateRef").quiet()?)))
+        .collect();
+    for kind in [TEMPLATE, TINKERBELL_MACHINE_TEMPLATE, TEMPLATE_CONFIG] {
+        for object in of(kind) {
+            let is_rendered =
+                kind == TEMPLATE && rendered_names.contains(&(&*object.namespace, &*object.name));
+            template::check(object, is_rendered, &mut findings);
+        }
     }
+    let (servers, templates) = (ByName::of(&servers), ByName::of(&templates));
+    let mut asked = HashMap::new();
     for object in &workflows {
-        tinkerbell::check_workflow(object, &templates, &servers, &mut findings);
+        tinkerbell::check_workflow(object, &templates, &servers, &mut asked, &mut findings);
     }
     for object in of(WORKFLOW_RULE_SET) {
         tinkerbell::check_rule_set(object, &templates, &mut findings);
@@ -118,33 +149,68 @@ pub fn all(given: &Given, mut findings: Findings) -> Findings {
 fn check_deployment<'a>(
     deployment: &'a Object,
     known: Known<'a, '_>,
-    given: &Given,
+    data: Option<&UserData>,
     claims: &mut Claims<'a>,
+    rendered: &Rendered<'_>,
     findings: &mut Findings,
 ) {
     let wish = machine_deployment::check(deployment, known, findings);
-    // With one user-data it is everyone's; of several it is not known whose each is.
-    let data = match &given.user_data[..] {
-        [one] => Some(one),
-        _ => None,
-    };
     if let (Some(system), Some(data)) = (&wish.operating_system, data) {
         workflow::check_form(deployment, system, data, findings);
     }
-    if !wish.has_ssh_key && !data.is_some_and(user_data::has_login) {
+    if !wish.has_ssh_key && !data.is_some_and(|data| data.has_login) {
         let path = if deployment.kind == MACHINE { "spec" } else { "spec.template.spec" };
         let keys = Field::root(deployment).dig(path).dig("providerSpec.value.sshPublicKeys");
         findings.push(keys.finding(&code::NO_LOGIN));
     }
     let Some((namespace, name, reference)) = wish.hardware else { return };
-    if !given.objects.iter().any(|o| o.kind == HARDWARE) {
+    if claims.has_none() {
         let finding = reference.finding(&code::UNRESOLVED);
         findings.push(finding.shown(format!("Hardware {namespace}/{name}")));
         return;
     }
-    let Some(server) = claims.claim(namespace, name, reference, findings) else { return };
+    let Some(server) = claims.claim(namespace, name, reference.clone(), findings) else { return };
     if let Some(url) = &wish.image_url {
         check_architecture(server, url, findings);
+    }
+    if let Some(data) = data
+        && let Some(bytes) = rendered.too_much(namespace, data)
+    {
+        let finding = reference.finding(&code::TEMPLATE_LARGE).value(&format!("{namespace}/{name}"));
+        let most = template::MOST_RENDERED_BYTES;
+        let note =
+            format!("Template {namespace}/{KKP_NAME} with the user-data is {bytes} bytes, of at most {most}");
+        findings.push(finding.note(note));
+    }
+}
+
+/// For each namespace with a Template that KKP uses in place of its own: how often the user-data is in it, and how much
+/// comes out besides.
+struct Rendered<'a>(HashMap<&'a str, (usize, usize)>);
+
+impl<'a> Rendered<'a> {
+    fn of(templates: &[&'a Object]) -> Self {
+        let own = templates.iter().filter(|t| t.kind == TEMPLATE && &*t.name == KKP_NAME);
+        Rendered(
+            own.filter_map(|t| Some((&*t.namespace, Self::of_text(template::text_of(t).quiet()?)?)))
+                .collect(),
+        )
+    }
+
+    fn of_text(text: &str) -> Option<(usize, usize)> {
+        let lexed = template::lex(text);
+        let has_branches = lexed.actions.iter().any(|a| a.role == template::lex::Role::Open);
+        let bytes = |script: usize| {
+            template::printed_bytes(&lexed, |key| (key == "cloud_init_script").then_some(script))
+        };
+        (!has_branches).then(|| (bytes(1) - bytes(0), bytes(0)))
+    }
+
+    /// How much comes out, when that is more than is rendered.
+    fn too_much(&self, namespace: &str, data: &UserData) -> Option<usize> {
+        let (times, besides) = self.0.get(namespace)?;
+        let bytes = besides + times * data.packed_bytes();
+        (bytes > template::MOST_RENDERED_BYTES).then_some(bytes)
     }
 }
 
@@ -175,16 +241,20 @@ fn check_architecture(server: &Object, url: &str, findings: &mut Findings) {
     }
 }
 
-/// KKP's own Template needs the name. It makes that only when there is none.
-fn check_interface_name(root: &Field<'_>, templates: &[&Object], findings: &mut Findings) {
-    let namespace = &root.object().namespace;
-    let own = templates.iter().find(|t| &*t.name == crate::template::KKP_NAME && t.namespace == *namespace);
-    let needs_it = own.is_none_or(|object| {
+/// The namespaces with a Template that KKP uses in place of its own, and that does without the interface's name.
+fn without_interface_name<'a>(templates: &[&'a Object]) -> HashSet<&'a str> {
+    let asks_for_it = |object: &Object| {
         let data = Field::root(object).dig("spec.data");
         data.quiet().is_some_and(|text| template::lex(text).keys().any(|key| key.name == "interface_name"))
-    });
+    };
+    let own = templates.iter().filter(|t| &*t.name == KKP_NAME);
+    own.filter(|t| !asks_for_it(t)).map(|t| &*t.namespace).collect()
+}
+
+/// KKP's own Template needs the name. It makes that only when there is none.
+fn check_interface_name(root: &Field<'_>, findings: &mut Findings) {
     let first = root.dig("spec.interfaces").items(&mut Findings::default()).into_iter().next();
-    if let Some(dhcp) = first.filter(|_| needs_it).map(|interface| interface.get("dhcp"))
+    if let Some(dhcp) = first.map(|interface| interface.get("dhcp"))
         && dhcp.get("iface_name").quiet().is_none()
     {
         findings.push(dhcp.get("iface_name").finding(&code::NO_INTERFACE_NAME));

@@ -15,6 +15,7 @@ use crate::code;
 use crate::finding::{Finding, Findings};
 use crate::input;
 use crate::machine_deployment::Choice;
+use crate::user_data::whose::Named;
 use crate::workflow::{self, Input};
 
 /// How the command ended, when it did not end well.
@@ -43,7 +44,7 @@ pub fn main() -> ExitCode {
         Err(Failure::Usage(message)) => (2, message),
         Err(Failure::Other(message)) => (1, message),
     };
-    eprintln!("nibs: {message}");
+    say(&format!("nibs: {message}\n"));
     ExitCode::from(code)
 }
 
@@ -55,14 +56,19 @@ pub fn command() -> Command {
         .version(version)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .after_help("Example:\n  nibs template kkp --registry registry.example/nibs | kubectl apply -n tink-system -f -")
+        .after_help("Example:\n  nibs template kkp --registry registry.example/nibs --namespace tink-system | kubectl apply -f -")
         .subcommand(check::command())
         .subcommand(convert::command())
         .subcommand(template::command())
         .subcommand(
             Command::new("workflow")
                 .about("Prints the Template and the Workflow that KKP would make")
-                .after_help("Example:\n  nibs workflow seed.yaml hardware.yaml machinedeployment.yaml user-data --registry registry.example/nibs")
+                .after_help(
+                    "Example:\n  nibs workflow seed.yaml hardware.yaml machinedeployment.yaml user-data --registry registry.example/nibs\n\n\
+                     Many machines, each with the user-data that KKP made for it:\n  \
+                     kubectl get secrets -n cloud-init-settings -o yaml > secrets.yaml\n  \
+                     nibs workflow seed.yaml hardware/ machinedeployments/ secrets.yaml --registry registry.example/nibs",
+                )
                 .arg(
                     Arg::new("files")
                         .value_name("FILE")
@@ -71,13 +77,7 @@ pub fn command() -> Command {
                         .value_parser(value_parser!(PathBuf))
                         .help("Seed, Hardware, MachineDeployment and user-data: YAML or JSON, several in one, lists; - for standard input"),
                 )
-                .arg(
-                    Arg::new("user-data")
-                        .long("user-data")
-                        .value_name("FILE")
-                        .value_parser(value_parser!(PathBuf))
-                        .help("The user-data, for all machines; not needed when a FILE begins as user-data does"),
-                )
+                .arg(user_data_argument())
                 .arg(
                     Arg::new("os-version")
                         .long("os-version")
@@ -112,7 +112,7 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Resu
         Some(("workflow", matches)) => workflow(matches)?,
         Some(("convert", matches)) => {
             let (text, said) = convert::run(matches).map_err(Failure::Usage)?;
-            eprint!("{said}");
+            say(&said);
             text
         }
         Some((_, matches)) => {
@@ -122,6 +122,33 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Resu
         None => unreachable!("clap requires a subcommand"),
     };
     print(&text)
+}
+
+/// Whose the user-data is.
+fn user_data_argument() -> Arg {
+    Arg::new("user-data")
+        .long("user-data")
+        .value_name("[NAME=]FILE")
+        .action(ArgAction::Append)
+        .value_parser(value_parser!(PathBuf))
+        .help("The user-data, for all machines, or NAME=FILE for the MachineDeployment NAME; may be given again")
+        .long_help(
+            "The user-data, in this order:\n\
+             NAME=FILE or NAMESPACE/NAME=FILE: of the MachineDeployment NAME; may be given again\n\
+             FOLDER: of the MachineDeployment NAME the file NAME, NAME.yaml, NAME.json, …; those of a namespace in a folder NAMESPACE\n\
+             FILE: of all others; not needed when one of the FILEs to read begins as user-data does\n\
+             Without any of these, what KKP keeps in the Secret NAME-NAMESPACE-bootstrap-config in cloud-init-settings, when that is given.\n\
+             <MACHINE_NAME> in it becomes the name of the Hardware.",
+        )
+}
+
+fn user_data(matches: &ArgMatches) -> Vec<Named> {
+    matches.get_many::<PathBuf>("user-data").unwrap_or_default().map(|path| Named::parse(path)).collect()
+}
+
+/// Says something to whoever is there: a standard error that is gone is no fault.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn print(text: &str) -> Result<(), Failure> {
@@ -145,7 +172,7 @@ fn workflow(matches: &ArgMatches) -> Result<String, Failure> {
         ..Input::default()
     };
     let files: Vec<&PathBuf> = matches.get_many("files").expect("clap requires it").collect();
-    let named: Vec<&PathBuf> = matches.get_one("user-data").into_iter().collect();
+    let named = user_data(matches);
     let given = input::read(&files, &named, &mut findings).map_err(Failure::Usage)?;
     if let [first, second, ..] = &given.user_data[..] {
         let finding = Finding::in_file(&code::USER_DATA_TWICE, &second.file, None);
@@ -153,10 +180,11 @@ fn workflow(matches: &ArgMatches) -> Result<String, Failure> {
     }
     input.objects = given.objects;
     input.user_data = given.user_data.into_iter().next();
+    input.own_user_data = given.own_user_data;
     input.is_broken = findings.has_errors();
     let workflows = workflow::workflows(&input, &mut findings);
     let failed = findings.has_errors();
-    eprint!("{}", findings.report(std::io::stderr().is_terminal()));
+    say(&findings.report(std::io::stderr().is_terminal()));
     if failed {
         return Err(Failure::Findings);
     }

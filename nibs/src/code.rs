@@ -125,16 +125,17 @@ codes! {
     USER_DATA_IGNITION = "N0507" Error "Ignition for a system that reads cloud-init", "Nothing of it is done.";
     USER_DATA_NO_IGNITION = "N0508" Error "cloud-init's user-data for a system that reads Ignition", "KKP makes Ignition for Flatcar.";
     IGNITION_REFUSED = "N0509" Warning "Ignition, which write-cloud-init refuses", "The Workflow is the one that KKP makes.";
-    USER_DATA_TWICE = "N0510" Error "user-data was given twice", "One is used for all machines.";
-    USER_DATA_BASE64 = "N0511" Error "user-data that is no base64", "KKP writes it so into a Workflow.";
+    USER_DATA_TWICE = "N0510" Error "user-data was given twice", "One file is used for all machines; --user-data NAME=FILE gives a machine its own.";
+    USER_DATA_BASE64 = "N0511" Error "user-data that is no base64", "KKP writes it so into a Workflow, and Kubernetes into a Secret.";
+    USER_DATA_OWNER = "N0512" Error "user-data for a MachineDeployment that is not there", "Nobody gets it. Correct the name, or give the MachineDeployment too.";
 
     UNCLOSED = "N0601" Error "an expression without its end", "Tinkerbell cannot read the Template. Add }}, or the end of the quote or comment.";
     STRAY_BRACES = "N0602" Warning "}} without a {{ before it", "It is printed as it stands.";
     EXPRESSION = "N0603" Error "an expression that Tinkerbell refuses", "Each branch needs one `end`, and each {{ }} something in it.";
-    KEY_NOT_GIVEN = "N0604" Error "a key that KKP does not give", "Rendering ends there, and says so only in the Workflow's conditions.";
+    KEY_NOT_GIVEN = "N0604" Error "a key that is not given", "Rendering ends there, and says so only in the Workflow's conditions.";
     KEY_UNDECIDED = "N0605" Warning "a key that is not known to be given", "The Workflow's hardwareMap must have it.";
     TEMPLATE_YAML = "N0606" Error "a Template that is no YAML", "Tinkerbell renders it, and then cannot read it.";
-    TEMPLATE_UNDECIDED = "N0607" Warning "a Template that cannot be checked in full", "It has branches, or expressions that write YAML; the first branch was checked.";
+    TEMPLATE_UNDECIDED = "N0607" Warning "a Template that cannot be checked in full", "It has branches, or expressions that write YAML. It was checked with all conditions true and with all false; what is wrong one way alone is a warning.";
     NO_TIMEOUT = "N0608" Error "an action without a timeout", "It times out at once when it is run.";
     ACTION_TWICE = "N0609" Error "a name twice in one task", "Tinkerbell refuses to render it.";
     NOT_LAST = "N0610" Error "an action after the one that takes the machine down", "The machine may be gone before it has run.";
@@ -150,6 +151,10 @@ codes! {
     TIMEOUT_SUM = "N0620" Warning "less time for all than for the actions together", "`global_timeout` ends the Workflow.";
     WORKER = "N0621" Error "a task without a worker", "No server runs it.";
     TEMPLATE_VERSION = "N0622" Error "a Template of another version than 0.1", "Tinkerbell knows no other.";
+    PID_HOST = "N0623" Error "kexec-reboot without `pid: host`", "It fails at once: what takes the machine down must outlive its container.";
+    VARIABLE_VALUE = "N0624" Error "a value that the action refuses", "It ends at its start with exit code 2.";
+    EKSA_LAST_ACTION = "N0625" Warning "the last action is not named reboot", "EKS Anywhere knows it by that name.";
+    TEMPLATE_LARGE = "N0626" Error "more than Tinkerbell renders", "At most 256 KiB may come out of a Template, user-data and all.";
 
     TEMPLATE_REF = "N0701" Warning "a reference to a Template that is not given", "Nothing is rendered when it is not in the cluster either.";
     HARDWARE_MAP = "N0702" Error "a key of the Template that the Workflow does not have", "Rendering ends there, and says so only in the Workflow's conditions.";

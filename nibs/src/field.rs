@@ -1,8 +1,8 @@
 //! A field of an object: its value, its path and its place, so that everything said about it says where it is.
 
 use crate::code::{Code, WRONG_TYPE};
-use crate::finding::{Finding, Findings};
-use crate::node::{Node, Plain, Position, Value, plain};
+use crate::finding::{Finding, Findings, show};
+use crate::node::{Entry, Node, Plain, Position, Value, plain};
 use crate::object::Object;
 
 /// A field that an object has or could have.
@@ -43,21 +43,28 @@ impl<'a> Field<'a> {
 
     /// The field of that name below this one.
     pub fn get(&self, key: &str) -> Field<'a> {
-        let simple = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        let path = match (self.path.as_str(), simple) {
+        let path = self.path_of(key);
+        match self.node.and_then(|n| n.get(key)) {
+            Some(entry) => self.of_entry(path, entry),
+            None => Field { object: self.object, path, node: None, at: self.at },
+        }
+    }
+
+    fn of_entry(&self, path: String, entry: &'a Entry) -> Field<'a> {
+        // A scalar is where its value is; what is larger, where its key is.
+        let large = matches!(entry.node.value, Value::List(_) | Value::Map(_)) || entry.node.is_null();
+        let at = if large { entry.at } else { entry.node.at };
+        Field { object: self.object, path, node: Some(&entry.node).filter(|n| !n.is_null()), at }
+    }
+
+    /// The path of the field of that name below this one.
+    fn path_of(&self, key: &str) -> String {
+        let simple =
+            key.len() < 100 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        match (self.path.as_str(), simple) {
             ("", true) => key.to_owned(),
             (path, true) => format!("{path}.{key}"),
-            (path, false) => format!("{path}[{key:?}]"),
-        };
-        match self.node.and_then(|n| n.get(key)) {
-            // A scalar is where its value is; what is larger, where its key is.
-            Some(entry) => {
-                let large =
-                    matches!(entry.node.value, Value::List(_) | Value::Map(_)) || entry.node.is_null();
-                let at = if large { entry.at } else { entry.node.at };
-                Field { object: self.object, path, node: Some(&entry.node).filter(|n| !n.is_null()), at }
-            }
-            None => Field { object: self.object, path, node: None, at: self.at },
+            (path, false) => format!("{path}[{}]", show(key)),
         }
     }
 
@@ -112,7 +119,9 @@ impl<'a> Field<'a> {
     pub fn entries(&self, findings: &mut Findings) -> Vec<(&'a str, Field<'a>)> {
         match self.node.map(|n| &n.value) {
             None => Vec::new(),
-            Some(Value::Map(entries)) => entries.iter().map(|e| (&*e.key, self.get(&e.key))).collect(),
+            Some(Value::Map(entries)) => {
+                entries.iter().map(|e| (&*e.key, self.of_entry(self.path_of(&e.key), e))).collect()
+            }
             Some(_) => {
                 self.wrong_kind(findings, "a mapping");
                 Vec::new()
@@ -125,8 +134,9 @@ impl<'a> Field<'a> {
         match &self.node?.value {
             Value::Scalar { text, plain: true, .. } if plain(text) != Plain::Text => {
                 let kind = self.node?.kind();
-                let finding = self.finding(&WRONG_TYPE).shown(&**text).note(format!("this is {kind}"));
-                findings.push(finding.accepted(format!("text, in quotes: {text:?}")));
+                let finding = self.finding(&WRONG_TYPE).note(format!("this is {kind}"));
+                let shown: String = text.chars().take(100).collect();
+                findings.push(finding.accepted(format!("text, in quotes: {shown:?}")).shown(shown));
                 None
             }
             Value::Scalar { text, .. } => Some(text),

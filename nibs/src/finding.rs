@@ -22,7 +22,12 @@ pub struct ObjectName {
 
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        // What is no name may be anything.
+        let shown = |name: &str| {
+            let is_odd = name.len() > 253 || name.chars().any(|c| c.is_control() || c.is_whitespace());
+            if is_odd { show(name) } else { name.to_owned() }
+        };
+        write!(f, "{} {}/{}", self.kind, shown(&self.namespace), shown(&self.name))
     }
 }
 
@@ -238,6 +243,15 @@ impl Findings {
     }
 }
 
+impl IntoIterator for Findings {
+    type Item = Finding;
+    type IntoIter = std::vec::IntoIter<Finding>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 /// A value for a message: quoted, on one line, and cut where it is long.
 pub fn show(value: &str) -> String {
     const LONGEST: usize = 100;
@@ -319,6 +333,16 @@ mod tests {
         assert_eq!(shown("u:p@h/x"), "\"…@h/x\"");
         assert_eq!(shown("http://u:p@h#x"), "\"http://…@h?…\"");
         assert_eq!(shown("h"), "\"h\"");
+    }
+
+    #[test]
+    fn a_name_cannot_write_on_the_terminal() {
+        let of = |name: &str| {
+            ObjectName { kind: "Hardware", namespace: "default".into(), name: name.into() }.to_string()
+        };
+        assert_eq!(of("node-9.example"), "Hardware default/node-9.example");
+        assert_eq!(of("a\u{1b}[2J\nb"), "Hardware default/\"a\\u{1b}[2J\\nb\"");
+        assert!(of(&"a".repeat(10_000)).len() < 150);
     }
 
     #[test]

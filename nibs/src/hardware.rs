@@ -2,7 +2,9 @@
 
 mod interface;
 
-use crate::code;
+use std::collections::HashMap;
+
+use crate::code::{self, Code};
 use crate::field::Field;
 use crate::finding::Findings;
 use crate::object::Object;
@@ -96,31 +98,48 @@ fn check_name(root: &Field<'_>, findings: &mut Findings) {
     }
 }
 
+/// What names a disk.
+pub const DISK_ACCEPTED: &str = "/dev/sda, /dev/disk/by-id/…, serial:… or wwn:…";
+
+/// Checks the name of a whole disk.
+///
+/// # Errors
+/// The code of what is wrong with it.
+pub fn check_device(device: &str) -> Result<(), &'static Code> {
+    let path =
+        ["/dev/", "serial:", "wwn:"].iter().any(|p| device.strip_prefix(p).is_some_and(|d| !d.is_empty()));
+    let is_odd = device.contains(|c: char| c == ',' || c.is_whitespace() || c.is_control())
+        || device.split('/').any(|part| matches!(part, "." | ".."));
+    if !path || is_odd {
+        Err(&code::DISK)
+    } else if is_partition(device) {
+        Err(&code::DISK_PARTITION)
+    } else {
+        Ok(())
+    }
+}
+
 fn check_disks(list: &Field<'_>, findings: &mut Findings) {
-    const ACCEPTED: &str = "/dev/sda, /dev/disk/by-id/…, serial:… or wwn:…";
     let disks = list.items(findings);
     if disks.is_empty() {
         list.missing(findings, &code::NO_DISK, "a list, [{device: /dev/…}]");
     }
-    let mut seen: Vec<(&str, Field<'_>)> = Vec::new();
+    let mut seen: HashMap<&str, Field<'_>> = HashMap::new();
     for disk in disks {
         let field = disk.get("device");
-        let Some(device) = field.required(findings, &code::DISK, ACCEPTED) else { continue };
-        let path = ["/dev/", "serial:", "wwn:"]
-            .iter()
-            .any(|p| device.strip_prefix(p).is_some_and(|d| !d.is_empty()));
-        let is_odd = device.contains(|c: char| c == ',' || c.is_whitespace() || c.is_control())
-            || device.split('/').any(|part| matches!(part, "." | ".."));
-        if !path || is_odd {
-            field.wrong(findings, &code::DISK, device, ACCEPTED);
-        } else if is_partition(device) {
-            field.wrong(findings, &code::DISK_PARTITION, device, ACCEPTED);
+        let Some(device) = field.required(findings, &code::DISK, DISK_ACCEPTED) else { continue };
+        if let Err(code) = check_device(device) {
+            field.wrong(findings, code, device, DISK_ACCEPTED);
         }
-        if let Some((_, first)) = seen.iter().find(|(d, _)| *d == device) {
-            let finding = field.finding(&code::DISK_TWICE).value(device);
-            findings.push(finding.note(format!("first at {}", first.place())));
+        match seen.get(device) {
+            Some(first) => {
+                let finding = field.finding(&code::DISK_TWICE).value(device);
+                findings.push(finding.note(format!("first at {}", first.place())));
+            }
+            None => {
+                seen.insert(device, field);
+            }
         }
-        seen.push((device, field));
     }
 }
 

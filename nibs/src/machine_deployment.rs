@@ -176,10 +176,11 @@ fn check_image<'a>(
             }
         };
     }
-    let before = findings.count(crate::code::Severity::Error);
+    let before = findings.iter().count();
     let Some(given) = known.references.text(field, &code::NO_OS_IMAGE, accepted, findings) else {
         // In a cluster the reference may lead somewhere; here no Workflow can be made.
-        if known.choice.is_some() && findings.count(crate::code::Severity::Error) == before {
+        let is_said = findings.iter().skip(before).any(|f| f.code.severity == code::Severity::Error);
+        if known.choice.is_some() && !is_said {
             let finding = field.finding(&code::MISSING_INPUT);
             findings.push(finding.note("the object that it refers to was not given").accepted(accepted));
         }

@@ -7,11 +7,15 @@ use std::rc::Rc;
 
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, Tag, options};
 
-/// How many values the aliases of a file may stand for: a bound on what a few lines can ask for.
+/// How many values the anchors and aliases of a file may stand for: a bound on what a few lines can ask for.
 const MAX_NODES: usize = 500_000;
+/// For that, so many bytes of text count as a value of their own.
+const BYTES_A_NODE: usize = 64;
+/// How deep values may lie in each other. The parser bounds what is written, not what aliases make of it.
+const MAX_DEPTH: usize = 600;
 
 /// A place in a file, both from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
     /// Line.
     pub line: u32,
@@ -166,6 +170,7 @@ pub fn parse(text: &str) -> Parsed {
         anchors: HashMap::new(),
         keys: HashSet::new(),
         nodes: 0,
+        depth: 0,
         problems: Vec::new(),
     };
     let mut documents = Vec::new();
@@ -196,9 +201,11 @@ type Problem = (Position, String);
 
 struct Reader<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> {
     events: P,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, (Node, Size)>,
     keys: HashSet<Rc<str>>,
     nodes: usize,
+    /// How many collections the current value lies in.
+    depth: usize,
     problems: Vec<(Position, Fault)>,
 }
 
@@ -211,8 +218,15 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
         })
     }
 
-    /// The node that begins with `event`. Nesting is bounded by the parser's own limit.
+    /// The node that begins with `event`. What is written is no deeper than the parser's own limit.
     fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, Problem> {
+        self.depth += 1;
+        let node = self.node_here(event, span);
+        self.depth -= 1;
+        node
+    }
+
+    fn node_here(&mut self, event: Event<'a>, span: Span) -> Result<Node, Problem> {
         let at = Position::new(span.start.line(), span.start.col());
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -233,16 +247,20 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
             }
             Event::MappingStart(_, anchor, _) => (Value::Map(self.entries(at)?), anchor),
             Event::Alias(id) => {
-                let node =
-                    self.anchors.get(&id).cloned().ok_or((at, "an alias within its own anchor".into()))?;
-                self.count(size(&node), at)?;
-                return Ok(Node { at, ..node });
+                const WITHIN: &str = "an alias within its own anchor";
+                let size = self.anchors.get(&id).map(|(_, size)| *size);
+                self.count(size.ok_or((at, WITHIN.to_owned()))?, at)?;
+                let node = self.anchors.get(&id).map(|(node, _)| node.clone());
+                return node.map(|node| Node { at, ..node }).ok_or((at, WITHIN.to_owned()));
             }
             _ => return Err((at, "something else where a value belongs".to_owned())),
         };
         let node = Node { at, value };
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            // It is kept, so it counts as if it stood twice.
+            let size = size(&node);
+            self.count(size, at)?;
+            self.anchors.insert(anchor, (node.clone(), size));
         }
         Ok(node)
     }
@@ -294,10 +312,12 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, P>
         Ok(entries)
     }
 
-    fn count(&mut self, more: usize, at: Position) -> Result<(), Problem> {
-        self.nodes += more;
+    fn count(&mut self, more: Size, at: Position) -> Result<(), Problem> {
+        self.nodes = self.nodes.saturating_add(more.nodes);
         if self.nodes > MAX_NODES {
             Err((at, format!("its aliases stand for more than {MAX_NODES} values")))
+        } else if self.depth + more.depth > MAX_DEPTH {
+            Err((at, format!("its aliases lie more than {MAX_DEPTH} values deep")))
         } else {
             Ok(())
         }
@@ -308,11 +328,27 @@ fn is_text(tag: &Tag) -> bool {
     tag.core_suffix() == Some("str")
 }
 
-fn size(node: &Node) -> usize {
-    1 + match &node.value {
-        Value::Scalar { .. } => 0,
-        Value::List(items) => items.iter().map(size).sum(),
-        Value::Map(entries) => entries.iter().map(|e| 1 + size(&e.node)).sum(),
+/// How much a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Size {
+    nodes: usize,
+    depth: usize,
+}
+
+fn size(node: &Node) -> Size {
+    let all = |sizes: &mut dyn Iterator<Item = Size>| {
+        sizes.fold(Size { nodes: 1, depth: 1 }, |sum, one| Size {
+            nodes: sum.nodes + one.nodes,
+            depth: sum.depth.max(one.depth + 1),
+        })
+    };
+    match &node.value {
+        Value::Scalar { text, .. } => Size { nodes: 1 + text.len() / BYTES_A_NODE, depth: 1 },
+        Value::List(items) => all(&mut items.iter().map(size)),
+        Value::Map(entries) => all(&mut entries.iter().map(|e| {
+            let Size { nodes, depth } = size(&e.node);
+            Size { nodes: nodes + 1, depth }
+        })),
     }
 }
 
@@ -381,6 +417,19 @@ mod tests {
         }
         let parsed = parse(&text);
         assert!(said(&parsed, 0).contains("more than 500000 values"), "{:?}", parsed.problems);
+    }
+
+    #[test]
+    fn a_bomb_of_few_values_is_refused_as_well() {
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 1000].join(","));
+        assert!(said(&parse(&long), 0).contains("more than 500000 values"));
+        let mut deep = "a0: &a0 x\n".to_owned();
+        for i in 1..40 {
+            let (open, close) = ("[".repeat(200), "]".repeat(200));
+            deep += &format!("a{i}: &a{i} {open}*a{}{close}\n", i - 1);
+        }
+        assert!(said(&parse(&deep), 0).contains("more than 600 values deep"));
+        assert!(!said(&parse(&"[".repeat(100_000)), 0).is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::code;
-use crate::finding::{Finding, Findings, ObjectName};
+use crate::finding::{Finding, Findings, ObjectName, show};
 use crate::node::{self, Fault, Node, Value};
 
 /// A kind that is read, and the API version it is read in.
@@ -33,6 +33,18 @@ pub const WORKFLOW_RULE_SET: Kind =
 /// Tinkerbell's Machine: the management controller of a server.
 pub const BMC_MACHINE: Kind =
     Kind { name: "Machine", api_version: "bmc.tinkerbell.org/v1alpha1", shares_name: true };
+/// Cluster API's template of machines: it can have a Template in it.
+pub const TINKERBELL_MACHINE_TEMPLATE: Kind = Kind {
+    name: "TinkerbellMachineTemplate",
+    api_version: "infrastructure.cluster.x-k8s.io/v1beta1",
+    shares_name: true,
+};
+/// What EKS Anywhere makes a Template of.
+pub const TEMPLATE_CONFIG: Kind = Kind {
+    name: "TinkerbellTemplateConfig",
+    api_version: "anywhere.eks.amazonaws.com/v1alpha1",
+    shares_name: true,
+};
 /// machine-controller's MachineDeployment: with this provider, one machine.
 pub const MACHINE_DEPLOYMENT: Kind =
     Kind { name: "MachineDeployment", api_version: MACHINE_CONTROLLER, shares_name: true };
@@ -45,12 +57,14 @@ pub const SECRET: Kind = Kind { name: "Secret", api_version: "v1", shares_name: 
 /// A ConfigMap, which others refer to.
 pub const CONFIG_MAP: Kind = Kind { name: "ConfigMap", api_version: "v1", shares_name: true };
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 12] = [
     HARDWARE,
     TEMPLATE,
     WORKFLOW,
     WORKFLOW_RULE_SET,
     BMC_MACHINE,
+    TINKERBELL_MACHINE_TEMPLATE,
+    TEMPLATE_CONFIG,
     MACHINE_DEPLOYMENT,
     MACHINE,
     SEED,
@@ -147,7 +161,9 @@ impl Reader {
             .into_iter()
             .find(|k| k.name == &*kind && (!k.shares_name || group(k.api_version) == group(&api_version)));
         let Some(known) = known else {
-            *self.passed_over.entry(kind.into()).or_default() += 1;
+            let is_odd = kind.len() > 100 || kind.contains(|c: char| c.is_control());
+            let kind = if is_odd { show(&kind) } else { kind.into() };
+            *self.passed_over.entry(kind).or_default() += 1;
             return;
         };
         if &*api_version != known.api_version {

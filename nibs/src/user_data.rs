@@ -1,6 +1,9 @@
 //! The user-data: what it is, whether it fits, and never what it says. It holds the credential of a future node.
 
 mod mime;
+pub mod whose;
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -36,6 +39,8 @@ pub struct UserData {
     pub file: String,
     /// What it is.
     pub form: Form,
+    /// Whether it lets somebody log in.
+    pub has_login: bool,
     bytes: Vec<u8>,
 }
 
@@ -46,9 +51,30 @@ impl std::fmt::Debug for UserData {
 }
 
 impl UserData {
-    /// As KKP passes it: standard base64.
-    pub fn base64(&self) -> String {
-        STANDARD.encode(&self.bytes)
+    fn new(file: String, form: Form, bytes: Vec<u8>) -> Self {
+        UserData { file, form, has_login: lets_log_in(&bytes), bytes }
+    }
+
+    /// How long it is in base64.
+    pub fn packed_bytes(&self) -> usize {
+        self.bytes.len().div_ceil(3) * 4
+    }
+
+    /// As KKP passes it to the machine of this name: in standard base64, with the name in the place of its placeholder
+    /// (machine-controller, pkg/controller/machine/bootstrap.go).
+    ///
+    /// # Errors
+    /// It is more than an action can be given, once the name is in it: the number of bytes.
+    pub fn base64(&self, machine: &str) -> Result<String, usize> {
+        const PLACEHOLDERS: [&str; 2] = ["<MACHINE_NAME>", "%3CMACHINE_NAME%3E"];
+        let mut bytes = Cow::Borrowed(&self.bytes[..]);
+        if let Ok(text) = std::str::from_utf8(&self.bytes)
+            && PLACEHOLDERS.iter().any(|p| text.contains(p))
+        {
+            let named = PLACEHOLDERS.iter().fold(text.to_owned(), |text, p| text.replace(p, machine));
+            bytes = Cow::Owned(named.into_bytes());
+        }
+        if bytes.len() > MAX_BYTES { Err(bytes.len()) } else { Ok(STANDARD.encode(bytes)) }
     }
 }
 
@@ -77,8 +103,13 @@ pub fn form(bytes: &[u8]) -> Option<Form> {
         return Some(Form::CloudConfig);
     }
     if text.starts_with('{') {
-        let json: serde_json::Value = serde_json::from_str(text).ok()?;
-        return json.get("ignition").map(|_| Form::Ignition);
+        // All but the one key is passed over, however much it is.
+        #[derive(serde::Deserialize)]
+        struct Probe {
+            ignition: Option<serde::de::IgnoredAny>,
+        }
+        let probe: Probe = serde_json::from_str(text).ok()?;
+        return probe.ignition.map(|_| Form::Ignition);
     }
     None
 }
@@ -110,9 +141,10 @@ pub fn inspect(bytes: &[u8]) -> (Option<Form>, Vec<Fault>) {
     };
     let mut faults = Vec::new();
     if bytes.len() > MAX_BYTES {
-        let name = USER_DATA_BASE64.name;
-        let note = format!("{} bytes; {name} takes at most {MAX_BYTES}", bytes.len());
+        let note = too_large(bytes.len());
         faults.push(Fault::new(&code::USER_DATA_LARGE, None, &note));
+        // What is wrong inside is not looked for in what cannot be passed on.
+        return (Some(form), faults);
     }
     let text = String::from_utf8_lossy(bytes);
     if form == Form::CloudConfig {
@@ -123,13 +155,18 @@ pub fn inspect(bytes: &[u8]) -> (Option<Form>, Vec<Fault>) {
     (Some(form), faults)
 }
 
+/// What is said of too much.
+pub fn too_large(bytes: usize) -> String {
+    format!("{bytes} bytes; {} takes at most {MAX_BYTES}", USER_DATA_BASE64.name)
+}
+
 /// Takes a file's bytes as user-data, and says what is wrong with them.
 pub fn check(file: &str, bytes: Vec<u8>, findings: &mut Findings) -> Option<UserData> {
     let (form, faults) = inspect(&bytes);
     for Fault { code, at, note } in faults {
         findings.push(Finding { note, ..Finding::in_file(code, file, at) });
     }
-    Some(UserData { file: file.to_owned(), form: form?, bytes })
+    Some(UserData::new(file.to_owned(), form?, bytes))
 }
 
 /// The same for user-data that an object carries.
@@ -170,10 +207,10 @@ fn check_cloud_config(text: &str, before: u32, faults: &mut Vec<Fault>) {
 }
 
 /// Whether the user-data lets somebody log in: by words that every form of it uses.
-pub fn has_login(data: &UserData) -> bool {
-    let text = String::from_utf8_lossy(&data.bytes);
+fn lets_log_in(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
     // What is packed may have one.
-    data.bytes.starts_with(&[0x1f, 0x8b])
+    bytes.starts_with(&[0x1f, 0x8b])
         || ["ssh_authorized_keys", "ssh-authorized-keys", "sshAuthorizedKeys", "passwd", "password"]
             .iter()
             .any(|word| text.contains(word))
@@ -246,6 +283,19 @@ mod tests {
     }
 
     #[test]
+    fn the_machines_name_takes_its_place() {
+        let of = |text: &str, name: &str| {
+            let data = check("u", text.into(), &mut Findings::default()).unwrap();
+            data.base64(name).map(|packed| String::from_utf8(STANDARD.decode(packed).unwrap()).unwrap())
+        };
+        let text = "#cloud-config\nhostname: <MACHINE_NAME>\nx: data:,%3CMACHINE_NAME%3E\n";
+        assert_eq!(of(text, "node9").unwrap(), "#cloud-config\nhostname: node9\nx: data:,node9\n");
+        let longest = format!("#!{}<MACHINE_NAME>", " ".repeat(MAX_BYTES - 16));
+        assert!(of(&longest, &"a".repeat(14)).is_ok());
+        assert_eq!(of(&longest, &"a".repeat(15)), Err(MAX_BYTES + 1));
+    }
+
+    #[test]
     fn empty_ones_are_refused() {
         assert!(said(b" \n").contains("N0501"));
         assert!(said(b"#cloud-config\n").contains("no content"));
@@ -263,7 +313,9 @@ mod tests {
         };
         assert_eq!(said(&of(MAX_BYTES)), "");
         let data = check("u", of(MAX_BYTES), &mut Findings::default()).unwrap();
-        assert!("USER_DATA_BASE64=".len() + data.base64().len() <= LONGEST_ENVIRONMENT_STRING_BYTES);
+        assert!(
+            "USER_DATA_BASE64=".len() + data.base64("x").unwrap().len() <= LONGEST_ENVIRONMENT_STRING_BYTES
+        );
         assert!(said(&of(MAX_BYTES + 1)).contains("98290 bytes; USER_DATA_BASE64 takes at most 98289"));
     }
 }

@@ -18,7 +18,8 @@ use crate::reference::References;
 use crate::scalar::scalar;
 use crate::seed;
 use crate::template;
-use crate::user_data::{Form, UserData};
+use crate::user_data::whose::{self, Found, Own, Whose};
+use crate::user_data::{Form, UserData, too_large};
 
 /// The label by which KKP finds a Hardware's Workflows.
 const HARDWARE_LABEL: &str = "app.kubernetes.io/hardware-reference";
@@ -62,6 +63,8 @@ pub struct Input {
     pub objects: Vec<Object>,
     /// The one user-data for all machines.
     pub user_data: Option<UserData>,
+    /// That of one machine each.
+    pub own_user_data: Vec<Own>,
     /// Whether something was wrong with the form of what was given, and that was said: what is missing may be there.
     pub is_broken: bool,
     /// Which image, where a MachineDeployment names none.
@@ -84,12 +87,14 @@ pub fn workflows(input: &Input, findings: &mut Findings) -> Vec<Workflow> {
     let deployments = baremetal(input.of(MACHINE_DEPLOYMENT), input.is_broken, findings);
     let images = seed::images(&seeds, input.datacenter.as_deref(), findings);
     let images = (!seeds.is_empty()).then_some(&images[..]);
+    let whose = Whose::new(input.user_data.as_ref(), &input.own_user_data, &input.objects, findings);
+    whose.check_owners(&input.of(MACHINE_DEPLOYMENT), findings);
     let needed =
         |what: &str, accepted: &str| Finding::new(&code::MISSING_INPUT).note(what).accepted(accepted);
     if servers.is_empty() && !input.is_broken {
         findings.push(needed("no Hardware", "at least one"));
     }
-    if input.user_data.is_none() && !input.is_broken {
+    if !whose.is_any() && !input.is_broken {
         findings.push(needed("no user-data", "a file of it, or --user-data FILE"));
     }
     let known = Known { images, references: &references, choice: Some(&input.choice) };
@@ -97,18 +102,45 @@ pub fn workflows(input: &Input, findings: &mut Findings) -> Vec<Workflow> {
     let mut workflows = Vec::new();
     for deployment in deployments {
         let wish = machine_deployment::check(deployment, known, findings);
-        if let (Some(system), Some(data)) = (&wish.operating_system, &input.user_data) {
+        let data = match whose.of(deployment, findings) {
+            Found::Data(data) => Some(data),
+            Found::Broken => None,
+            Found::Nothing => {
+                if whose.is_any() {
+                    findings.push(no_user_data(deployment));
+                }
+                None
+            }
+        };
+        if let (Some(system), Some(data)) = (&wish.operating_system, &data) {
             check_form(deployment, system, data, findings);
         }
         let Some((namespace, name, reference)) = wish.hardware else { continue };
         let Some(server) = claims.claim(namespace, name, reference, findings) else { continue };
         let machine = hardware::check(server, findings);
-        if let (Some(machine), Some(url), Some(data)) = (machine, wish.image_url, &input.user_data) {
-            workflows.push(workflow(server, &machine, &url, data));
+        let (Some(machine), Some(url), Some(data)) = (machine, wish.image_url, data) else { continue };
+        match data.base64(&server.name) {
+            Ok(packed) => workflows.push(workflow(server, &machine, &url, packed)),
+            Err(bytes) => {
+                let finding = Finding::in_file(&code::USER_DATA_LARGE, &data.file, None);
+                let note = format!("with the name {}: {}", server.name, too_large(bytes));
+                findings.push(finding.note(note));
+            }
         }
     }
     check_addresses(&servers, |server| claims.is_taken(server), findings);
     workflows
+}
+
+/// There is user-data, but none for this machine.
+fn no_user_data(deployment: &Object) -> Finding {
+    let finding = Field::root(deployment).dig("metadata.name").finding(&code::MISSING_INPUT);
+    let finding = finding.value(&deployment.name).note("no user-data for it");
+    finding.accepted(format!(
+        "--user-data {}=FILE, or the Secret {}",
+        deployment.name,
+        whose::secret_label(deployment)
+    ))
 }
 
 /// Which server is wanted by whom.
@@ -116,6 +148,8 @@ pub struct Claims<'a> {
     servers: HashMap<(&'a str, &'a str), &'a Object>,
     /// The places of a name, for a wrong namespace.
     names: HashMap<&'a str, Vec<&'a Object>>,
+    /// What there is, for a wrong name.
+    there: String,
     taken: HashMap<(&'a str, &'a str), Field<'a>>,
 }
 
@@ -126,8 +160,15 @@ impl<'a> Claims<'a> {
         for server in servers {
             names.entry(&server.name).or_default().push(server);
         }
+        let mut all = servers.to_vec();
+        all.sort_unstable_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         let servers = servers.iter().map(|s| ((&*s.namespace, &*s.name), *s)).collect();
-        Claims { servers, names, taken: HashMap::new() }
+        Claims { servers, names, there: list(&all), taken: HashMap::new() }
+    }
+
+    /// Whether there is no server at all.
+    pub fn has_none(&self) -> bool {
+        self.servers.is_empty()
     }
 
     /// The server of that name, when it is there and nobody wanted it before; else that is said.
@@ -141,25 +182,14 @@ impl<'a> Claims<'a> {
         let key = (namespace, name);
         let Some(server) = self.servers.get(&key) else {
             let wanted = format!("{namespace}/{name}");
-            let list = |servers: &[&Object]| {
-                const MOST: usize = 5;
-                let mut names: Vec<_> =
-                    servers.iter().take(MOST).map(|s| format!("{}/{}", s.namespace, s.name)).collect();
-                if servers.len() > MOST {
-                    names.push(format!("{} more", servers.len() - MOST));
-                }
-                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-            };
             findings.push(match self.names.get(name) {
                 Some(elsewhere) => {
                     let finding = reference.finding(&code::HARDWARE_NAMESPACE).value(&wanted);
                     finding.accepted(list(elsewhere))
                 }
                 None => {
-                    let mut all: Vec<_> = self.servers.values().copied().collect();
-                    all.sort_by_key(|s| (s.namespace.clone(), s.name.clone()));
                     let finding = reference.finding(&code::HARDWARE_REF).value(&wanted);
-                    finding.note(format!("there are: {}", list(&all)))
+                    finding.note(format!("there are: {}", self.there))
                 }
             });
             return None;
@@ -178,6 +208,17 @@ impl<'a> Claims<'a> {
     pub fn is_taken(&self, server: &Object) -> bool {
         self.taken.contains_key(&(&*server.namespace, &*server.name))
     }
+}
+
+/// The first few of them, for a message.
+fn list(servers: &[&Object]) -> String {
+    const MOST: usize = 5;
+    let mut names: Vec<_> =
+        servers.iter().take(MOST).map(|s| format!("{}/{}", s.namespace, s.name)).collect();
+    if servers.len() > MOST {
+        names.push(format!("{} more", servers.len() - MOST));
+    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// The MachineDeployments for this provider. Those for another are passed over, unless there is no other.
@@ -230,10 +271,10 @@ pub fn check_form(deployment: &Object, system: &str, data: &UserData, findings: 
     findings.push(field.finding(code).value(system).note(format!("the user-data is {}", data.file)));
 }
 
-fn workflow(server: &Object, machine: &Machine<'_>, image_url: &str, user_data: &UserData) -> Workflow {
+fn workflow(server: &Object, machine: &Machine<'_>, image_url: &str, user_data: String) -> Workflow {
     let hardware_map = BTreeMap::from([
         ("cidr", machine.cidr.clone()),
-        ("cloud_init_script", user_data.base64()),
+        ("cloud_init_script", user_data),
         ("default_route", machine.gateway.to_owned()),
         ("device_1", machine.mac.to_owned()),
         ("hardware_name", server.name.to_string()),

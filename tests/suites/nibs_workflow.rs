@@ -138,6 +138,29 @@ fn another_user_data_is_another_workflow() {
     assert_ne!(name("#cloud-config\na: 1\n"), name("#cloud-config\na: 2\n"));
 }
 
+/// What KKP keeps in Secrets, written into files by their names, gives the same Workflows.
+#[test]
+fn each_machine_has_its_own_user_data_wherever_it_stood() {
+    let scripts = |case: &str| -> Vec<String> {
+        let printed = String::from_utf8(call(&fixtures().join("valid").join(case)).stdout).unwrap();
+        let mut lines: Vec<_> = printed
+            .lines()
+            .filter(|l| l.starts_with("    cloud_init_script: ") || l.starts_with("  name: "))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(lines.len(), 4, "{case}: {printed}");
+        lines.sort();
+        lines.dedup();
+        assert_eq!(lines.len(), 4, "{case}: {printed}");
+        lines
+    };
+    let of_files = scripts("user-data-of-each");
+    assert_ne!(of_files, scripts("user-data-in-a-folder"));
+    // The Secret of `a` ends in a line of white space, which machine-controller empties.
+    let of_secrets = scripts("user-data-of-secrets");
+    assert_eq!(of_files.iter().filter(|line| of_secrets.contains(line)).count(), 2);
+}
+
 #[test]
 fn user_data_of_any_size_that_fits_and_no_larger() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,9 +1,12 @@
 //! Tinkerbell's objects beside Hardware and Template: Workflow, WorkflowRuleSet, and the Machine of a BMC.
 
+use std::collections::{BTreeSet, HashMap};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::template::lex;
+use super::template::lex::Role;
+use super::template::{MOST_RENDERED_BYTES, lex, printed_bytes};
 use crate::code;
 use crate::field::Field;
 use crate::finding::Findings;
@@ -13,15 +16,40 @@ use crate::user_data;
 /// The data that every Template can ask for without a hardwareMap.
 pub(super) const ALWAYS_GIVEN: [&str; 2] = ["Hardware", "hardware"];
 
-fn find<'a>(objects: &[&'a Object], like: &Object, name: &str) -> Option<&'a Object> {
-    objects.iter().find(|o| o.namespace == like.namespace && &*o.name == name).copied()
+/// The objects of one kind, by namespace and name.
+pub(super) struct ByName<'a>(HashMap<(&'a str, &'a str), &'a Object>);
+
+impl<'a> ByName<'a> {
+    /// Of these.
+    pub(super) fn of(objects: &[&'a Object]) -> Self {
+        ByName(objects.iter().map(|o| ((&*o.namespace, &*o.name), *o)).collect())
+    }
+
+    /// The one of that name in the namespace of another object.
+    fn find(&self, like: &'a Object, name: &'a str) -> Option<&'a Object> {
+        self.0.get(&(&*like.namespace, name)).copied()
+    }
+}
+
+/// What each Template cannot be rendered without, by its namespace and name, sorted.
+pub(super) type Asked<'a> = HashMap<(&'a str, &'a str), Vec<&'a str>>;
+
+fn asked_of(template: &Object) -> Vec<&str> {
+    let data = Field::root(template).dig("spec.data");
+    let keys: BTreeSet<&str> = lex(data.quiet().unwrap_or_default())
+        .keys()
+        .filter(|key| !key.conditional && !ALWAYS_GIVEN.contains(&key.name))
+        .map(|key| key.name)
+        .collect();
+    keys.into_iter().collect()
 }
 
 /// Checks what a Workflow refers to, and whether it has what its Template asks for.
-pub(super) fn check_workflow(
-    object: &Object,
-    templates: &[&Object],
-    servers: &[&Object],
+pub(super) fn check_workflow<'a>(
+    object: &'a Object,
+    templates: &ByName<'a>,
+    servers: &ByName<'a>,
+    asked: &mut Asked<'a>,
     findings: &mut Findings,
 ) {
     let root = Field::root(object);
@@ -38,7 +66,7 @@ pub(super) fn check_workflow(
     }
     let reference = root.dig("spec.hardwareRef");
     if let Some(name) = reference.text(findings).filter(|n| !n.is_empty())
-        && find(servers, object, name).is_none()
+        && servers.find(object, name).is_none()
     {
         findings.push(reference.finding(&code::WORKFLOW_HARDWARE).value(name));
     }
@@ -47,26 +75,34 @@ pub(super) fn check_workflow(
         findings.push(reference.finding(&code::TEMPLATE_REF).note("missing"));
         return;
     };
-    let Some(template) = find(templates, object, name) else {
+    let Some(template) = templates.find(object, name) else {
         findings.push(reference.finding(&code::TEMPLATE_REF).value(name));
         return;
     };
-    let data = Field::root(template).dig("spec.data");
-    let mut missing: Vec<_> = lex(data.quiet().unwrap_or_default())
-        .keys()
-        .filter(|key| !key.conditional && !ALWAYS_GIVEN.contains(&key.name) && !given.contains(&key.name))
-        .map(|key| key.name.to_owned())
-        .collect();
-    missing.sort();
-    missing.dedup();
-    for key in missing {
-        let finding = map.finding(&code::HARDWARE_MAP).value(&key);
+    let bytes = map_bytes(&map, Field::root(template).dig("spec.data").quiet().unwrap_or_default());
+    if bytes > MOST_RENDERED_BYTES {
+        let note = format!("with {} it is {bytes} bytes, of at most {MOST_RENDERED_BYTES}", template.label());
+        findings.push(map.finding(&code::TEMPLATE_LARGE).note(note));
+    }
+    let keys = asked.entry((&*template.namespace, &*template.name)).or_insert_with(|| asked_of(template));
+    for key in keys.iter().filter(|key| !given.contains(key)) {
+        let finding = map.finding(&code::HARDWARE_MAP).value(key);
         findings.push(finding.note(format!("{} asks for it", template.label())));
     }
 }
 
+/// How much is rendered at least; 0 where the values are too small to matter, or nothing is known of it.
+fn map_bytes(map: &Field<'_>, data: &str) -> usize {
+    let value = |key: &str| map.get(key).quiet().map(str::len);
+    if value("cloud_init_script").is_none_or(|bytes| bytes < MOST_RENDERED_BYTES / 4) {
+        return 0;
+    }
+    let lexed = lex(data);
+    if lexed.actions.iter().any(|a| a.role == Role::Open) { 0 } else { printed_bytes(&lexed, value) }
+}
+
 /// Checks that a rule set has rules, and its Template.
-pub(super) fn check_rule_set(object: &Object, templates: &[&Object], findings: &mut Findings) {
+pub(super) fn check_rule_set<'a>(object: &'a Object, templates: &ByName<'a>, findings: &mut Findings) {
     let root = Field::root(object);
     let rules = root.dig("spec.rules");
     if rules.items(findings).is_empty() {
@@ -74,7 +110,7 @@ pub(super) fn check_rule_set(object: &Object, templates: &[&Object], findings: &
     }
     let reference = root.dig("spec.workflow.template.ref");
     if let Some(name) = reference.quiet()
-        && find(templates, object, name).is_none()
+        && templates.find(object, name).is_none()
     {
         findings.push(reference.finding(&code::TEMPLATE_REF).value(name));
     }

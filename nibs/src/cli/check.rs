@@ -28,13 +28,7 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("YAML, JSON or user-data; folders of them; - for standard input"),
         )
-        .arg(
-            Arg::new("user-data")
-                .long("user-data")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .help("A file that is user-data, whatever it begins with"),
-        )
+        .arg(super::user_data_argument())
         .arg(
             Arg::new("output")
                 .short('o')
@@ -49,7 +43,7 @@ pub(super) fn command() -> Command {
 /// What is printed to standard output: nothing for people when nothing is wrong, but the counts.
 pub(super) fn run(matches: &ArgMatches) -> Result<(String, bool), Failure> {
     let files: Vec<&PathBuf> = matches.get_many("files").expect("clap requires it").collect();
-    let named: Vec<&PathBuf> = matches.get_one("user-data").into_iter().collect();
+    let named = super::user_data(matches);
     let mut findings = Findings::default();
     let given = input::read(&files, &named, &mut findings).map_err(Failure::Usage)?;
     let report = Report::of(&given, check::all(&given, findings));

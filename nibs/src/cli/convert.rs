@@ -30,12 +30,8 @@ pub(super) fn command() -> Command {
 /// A file that cannot be read, or that is no Template: a message for the user.
 pub(super) fn run(matches: &ArgMatches) -> Result<(String, String), String> {
     let path: &PathBuf = matches.get_one("file").expect("clap requires it");
-    let text = if path.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(path)
-    };
-    let text = text.map_err(|e| format!("reading {}: {e}", path.display()))?;
+    let text = String::from_utf8(crate::input::content(path)?)
+        .map_err(|_| format!("reading {}: it is no UTF-8", path.display()))?;
     let images = super::template::images(matches)?;
     let converted = convert::convert(&text, &images).map_err(|e| format!("{}: {e}", path.display()))?;
     let said = format!("{} actions swapped, {} kept\n", converted.swapped, converted.kept);

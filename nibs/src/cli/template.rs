@@ -40,7 +40,7 @@ const FORMS: [(Form, &str, &str, &str); 4] = [
         "plain",
         "Prints a Template that asks for nothing but the Workflow's Hardware",
         "Example:\n  nibs template plain --registry registry.example/nibs --name install \\\n    \
-         --image-url http://images.example/debian-12.raw.zst | kubectl apply -n tink-system -f -",
+         --image-url http://images.example/debian-12.raw.zst --namespace tink-system | kubectl apply -f -",
     ),
 ];
 

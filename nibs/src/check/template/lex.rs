@@ -84,10 +84,20 @@ pub enum ProblemKind {
     NoBranch,
 }
 
+/// Which branches are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Branches {
+    /// Every condition holds.
+    Then,
+    /// None does: of `if` only what is behind its first `else` is there, if anything. The bodies of `with` and `range` are
+    /// there all the same, since what they are about hardly ever is not.
+    Else,
+}
+
 /// Text that can be read as YAML: each printed value is a word that stands nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Substituted<'a> {
-    /// The text. Of a branch and its `else`, the first is here; the body of a `range` is here once.
+    /// The text. Of a branch and its `else` one is here, as [`Branches`] says; the body of a `range` is here once.
     pub text: String,
     /// The words, and the expression that each stands for.
     pub words: Vec<(String, &'a str)>,
@@ -106,8 +116,19 @@ impl Substituted<'_> {
 
     /// A value of the YAML with its expressions as they stood in the Template.
     pub fn restore(&self, value: &str) -> String {
-        // Later words first: none is the beginning of another, since each ends in a letter.
-        self.words.iter().fold(value.to_owned(), |text, (word, code)| text.replace(word, code))
+        let mut parts = value.split(&self.prefix);
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            // A word ends in a letter that no number has.
+            let found = part
+                .split_once('z')
+                .and_then(|(number, rest)| Some((self.words.get(number.parse::<usize>().ok()?)?.1, rest)));
+            match found {
+                Some((code, rest)) => text.extend([code, rest]),
+                None => text.extend([self.prefix.as_str(), part]),
+            }
+        }
+        text
     }
 
     /// The line of the Template, from 1, for one of the text, from 1.
@@ -289,19 +310,15 @@ fn lines_before(code: &str, at: usize) -> usize {
 /// `{ .x }}` is printed as it stands. YAML's and JSON's own braces are in balance.
 fn stray(lexed: &mut Lexed<'_>) {
     let mut balance = 0_i64;
+    let mut lines = Lines { text: lexed.text, at: 0, line: 1 };
     let mut at = 0;
-    let ranges = lexed
-        .actions
-        .iter()
-        .map(|a| a.range.clone())
-        .chain(std::iter::once(lexed.text.len()..lexed.text.len()));
-    for range in ranges {
-        let text = &lexed.text[at..range.start];
-        for (i, c) in text.char_indices() {
-            balance += i64::from(c == '{') - i64::from(c == '}');
-            if balance < 0 && text[..=i].ends_with("}}") {
-                let line = 1 + lexed.text[..at + i].matches('\n').count();
-                lexed.problems.push(Problem { line, kind: ProblemKind::StrayClose });
+    let end = lexed.text.len();
+    for range in lexed.actions.iter().map(|a| a.range.clone()).chain(std::iter::once(end..end)) {
+        let bytes = &lexed.text.as_bytes()[at..range.start];
+        for (i, byte) in bytes.iter().enumerate() {
+            balance += i64::from(*byte == b'{') - i64::from(*byte == b'}');
+            if balance < 0 && *byte == b'}' && i > 0 && bytes[i - 1] == b'}' {
+                lexed.problems.push(Problem { line: lines.of(at + i), kind: ProblemKind::StrayClose });
                 balance = 0;
             }
         }
@@ -316,28 +333,29 @@ impl<'a> Lexed<'a> {
     }
 
     /// The text with a word in the place of each printed value.
-    pub fn substitute(&self) -> Substituted<'a> {
+    pub fn substitute(&self, branches: Branches) -> Substituted<'a> {
         let mut prefix = "NIBS".to_owned();
         while self.text.contains(&prefix) {
             prefix += "X";
         }
         let mut output = Output { text: String::new(), lines: vec![0], line: 0 };
         let mut words = Vec::new();
-        // For each open branch, whether it is printed.
-        let mut open: Vec<bool> = Vec::new();
+        // For each open branch, whether it is printed, and whether what comes behind its next `else` is.
+        let mut open: Vec<(bool, bool)> = Vec::new();
         let (mut at, mut trim, mut has_branches) = (0, false, false);
         for action in &self.actions {
             let before = &self.text[at..action.range.start];
-            let printed = open.iter().all(|p| *p);
+            let printed = open.iter().all(|(p, _)| *p);
             output.push(before, trim, action.trims_before, printed);
             match action.role {
                 Role::Open => {
                     has_branches = true;
-                    open.push(!action.code.starts_with("define"));
+                    let waits = branches == Branches::Else && action.code.starts_with("if");
+                    open.push((!waits && !action.code.starts_with("define"), waits));
                 }
                 Role::Else => {
                     if let Some(last) = open.last_mut() {
-                        *last = false;
+                        *last = (last.1, false);
                     }
                 }
                 Role::End => {
@@ -353,7 +371,7 @@ impl<'a> Lexed<'a> {
             output.line += self.text[action.range.clone()].matches('\n').count();
             (at, trim) = (action.range.end, action.trims_after);
         }
-        output.push(&self.text[at..], trim, false, open.iter().all(|p| *p));
+        output.push(&self.text[at..], trim, false, open.iter().all(|(p, _)| *p));
         Substituted { text: output.text, words, lines: output.lines, has_branches, prefix }
     }
 }
@@ -474,20 +492,39 @@ mod tests {
     #[test]
     fn words_stand_for_values_and_come_back() {
         let lexed = lex("a: {{ .x }}\nb: \"{{ .y }}/{{ .x }}\"\n");
-        let substituted = lexed.substitute();
+        let substituted = lexed.substitute(Branches::Then);
         assert_eq!(substituted.text, "a: NIBS0z\nb: \"NIBS1z/NIBS2z\"\n");
         assert_eq!(substituted.restore("NIBS1z/NIBS2z"), "{{ .y }}/{{ .x }}");
         assert!(substituted.is_open("xNIBS1z") && !substituted.is_open("x"));
-        assert_eq!(lex("NIBS: {{ .x }}").substitute().text, "NIBS: NIBSX0z");
+        assert_eq!(lex("NIBS: {{ .x }}").substitute(Branches::Then).text, "NIBS: NIBSX0z");
     }
 
     #[test]
     fn of_branches_the_first_with_its_lines() {
         let text = "a:\n{{- if .x }}\n  b: 1\n{{- else }}\n  b: 2\n{{- end }}\nc:\n  {{- toYaml .y | nindent 2 }}\nd: 1\n";
-        let substituted = lex(text).substitute();
+        let substituted = lex(text).substitute(Branches::Then);
         assert_eq!(substituted.text, "a:\n  b: 1\nc:\n  NIBS0z\nd: 1\n");
         let lines: Vec<_> = (1..=5).map(|l| substituted.line(l)).collect();
         assert_eq!(lines, [1, 3, 7, 8, 9]);
         assert!(substituted.has_branches);
+        let other = lex(text).substitute(Branches::Else);
+        assert_eq!(other.text, "a:\n  b: 2\nc:\n  NIBS0z\nd: 1\n");
+        assert_eq!((1..=3).map(|l| other.line(l)).collect::<Vec<_>>(), [1, 5, 7]);
+    }
+
+    #[test]
+    fn of_nested_and_chained_branches_one_each() {
+        let of =
+            |text: &str| [Branches::Then, Branches::Else].map(|branches| lex(text).substitute(branches).text);
+        assert_eq!(of("{{ if .a }}A{{ else if .b }}B{{ else }}C{{ end }}D"), ["AD", "BD"]);
+        assert_eq!(of("{{ if .a }}A{{ if .b }}B{{ else }}C{{ end }}{{ end }}D"), ["ABD", "D"]);
+        assert_eq!(of("{{ range .a }}A{{ else }}B{{ end }}{{ with .x }}C{{ end }}"), ["AC", "AC"]);
+        assert_eq!(of("{{ define \"x\" }}A{{ end }}{{ block \"y\" . }}B{{ end }}"), ["B", "B"]);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_word_stays() {
+        let substituted = lex("a: {{ .x }}").substitute(Branches::Then);
+        assert_eq!(substituted.restore("NIBS NIBS7z NIBSz NIBS0z"), "NIBS NIBS7z NIBSz {{ .x }}");
     }
 }
