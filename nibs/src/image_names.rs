@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::finding::show;
+
 /// The index file that `images pack` writes, as far as it is needed here.
 #[derive(Debug, Deserialize)]
 struct Index {
@@ -42,14 +44,19 @@ impl ImageNames {
         let registry = check_registry(registry)?;
         let path = index.display();
         let text = fs::read_to_string(index).map_err(|e| format!("reading the images' index {path}: {e}"))?;
-        let read: Index =
-            serde_json::from_str(&text).map_err(|e| format!("reading the images' index {path}: {e}"))?;
+        // What the file says is not repeated: it may be another than was meant.
+        let read: Index = serde_json::from_str(&text).map_err(|e| {
+            let (line, column) = (e.line(), e.column());
+            format!("reading the images' index {path}: it is none from line {line}, column {column} on")
+        })?;
         let mut digests = Vec::new();
         for Indexed { name, digest } in read.images {
             let hex = digest.strip_prefix("sha256:").unwrap_or_default();
             if hex.len() != 64 || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+                let shown = show(&digest);
                 return Err(format!(
-                    "{path}: digest {digest:?} of {name}: sha256: and 64 digits are accepted"
+                    "{path}: digest {shown} of {}: sha256: and 64 digits are accepted",
+                    show(&name)
                 ));
             }
             digests.push((name, digest));
@@ -126,9 +133,13 @@ mod tests {
     fn what_is_no_digest_pins_nothing() {
         for wrong in ["", "latest", "sha256:12", &format!("sha256:{}", "A1".repeat(32))] {
             let said = ImageNames::pinned("r", index(wrong).path()).unwrap_err();
-            assert!(said.contains(&format!("digest {wrong:?} of wipe-disk")), "{said}");
+            assert!(said.contains(&format!("digest {wrong:?} of \"wipe-disk\"")), "{said}");
         }
         assert!(ImageNames::pinned("r", Path::new("/nowhere")).unwrap_err().contains("/nowhere"));
+        let other = tempfile::NamedTempFile::new().unwrap();
+        fs::write(other.path(), "{\"images\": \"secret-1\"}").unwrap();
+        let said = ImageNames::pinned("r", other.path()).unwrap_err();
+        assert!(said.ends_with("it is none from line 1, column 21 on"), "{said}");
     }
 
     #[test]
