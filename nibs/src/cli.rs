@@ -109,7 +109,7 @@ fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Resu
             print(&text)?;
             return if has_errors { Err(Failure::Findings) } else { Ok(()) };
         }
-        Some(("workflow", matches)) => workflow(matches)?,
+        Some(("workflow", matches)) => return workflow(matches),
         Some(("convert", matches)) => {
             let (text, said) = convert::run(matches).map_err(Failure::Usage)?;
             say(&said);
@@ -161,7 +161,7 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn workflow(matches: &ArgMatches) -> Result<String, Failure> {
+fn workflow(matches: &ArgMatches) -> Result<(), Failure> {
     let mut findings = Findings::default();
     let mut input = Input {
         choice: Choice {
@@ -197,8 +197,13 @@ fn workflow(matches: &ArgMatches) -> Result<String, Failure> {
             documents.push(template::kkp(matches, namespace).map_err(Failure::Usage)?);
         }
     }
-    documents.extend(workflows.iter().map(workflow::Workflow::yaml));
-    Ok(documents.join("---\n"))
+    // One after another: all of a large fleet's would be hundreds of megabytes.
+    let documents = documents.into_iter().chain(workflows.iter().map(workflow::Workflow::yaml));
+    for (i, document) in documents.enumerate() {
+        let before = if i == 0 { "" } else { "---\n" };
+        print(&format!("{before}{document}"))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
