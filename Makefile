@@ -92,6 +92,12 @@ bench: deps-bench $(BMAP) ## How fast stream-image is: make bench [RUNS=5] [ONLY
 	cargo build --release --locked -p nibs-tests --bin bench
 	RUNS=$(RUNS) ONLY=$(ONLY) SAVE=$(SAVE) $(BIN)/bench
 
+.PHONY: bench-nibs
+bench-nibs: deps-build ## How long nibs takes with 10,000 servers: make bench-nibs [RUNS=5] [SAVE=1: as the reference in tests/bench]
+	@tests/deps.sh time
+	cargo build --release --locked -p nibs
+	RUNS=$(RUNS) SAVE=$(SAVE) cargo run --quiet --locked -p nibs-tests --bin bench-nibs
+
 # cargo-fuzz replaces the flags of .cargo/config.toml, so nothing is static here: no sanitizer works with that. The address
 # sanitizer, which needs RUSTC_BOOTSTRAP, sees the decoders' unsafe Rust and, of their C, what it allocates and frees. What
 # a decoder holds that was given up, and ends a moment later, is no leak.

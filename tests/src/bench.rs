@@ -8,6 +8,7 @@ pub mod extents;
 pub mod goals;
 pub mod image_set;
 pub mod measure;
+pub mod nibs;
 pub mod profile;
 pub mod report;
 pub mod server;

@@ -48,9 +48,6 @@ impl Machine {
     /// # Errors
     /// When a tool is missing.
     pub fn look(bmap: &Path) -> Result<Self> {
-        let line =
-            |text: &str| script(text).map(|said| said.lines().next().unwrap_or_default().trim().to_owned());
-        let cores = std::thread::available_parallelism().map_or(1, Into::into);
         let bmap = super::tool::tool(Command::new(bmap).arg("--version"))?.trim().to_owned();
         let mut tools = vec![bmap];
         for command in [
@@ -65,6 +62,15 @@ impl Machine {
         ] {
             tools.push(line(&format!("({command}) | sed -n 1p"))?);
         }
+        Self::with(tools)
+    }
+
+    /// Looks at the rest, of which no tool is missing.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn with(tools: Vec<String>) -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, Into::into);
         Ok(Self {
             processor: format!("{cores} cores of {}", line("sed -n 's/^model name.*: //p' /proc/cpuinfo")?),
             memory_mib: line("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")?.parse::<u64>()?
@@ -217,6 +223,11 @@ impl Report<'_> {
     }
 }
 
+/// The first line of what a script prints.
+fn line(text: &str) -> Result<String> {
+    script(text).map(|said| said.lines().next().unwrap_or_default().trim().to_owned())
+}
+
 fn profile_row(entry: &Entry) -> Option<Vec<String>> {
     let profile = entry.profile.as_ref()?;
     let shares = profile.shares().into_iter().filter(|(_, secs)| *secs >= 0.005);
@@ -225,7 +236,7 @@ fn profile_row(entry: &Entry) -> Option<Vec<String>> {
     Some(vec![entry.contestant.id.into(), format!("{:.2}", profile.wall_secs), busy, shares.join(", ")])
 }
 
-fn spread(spread: Spread, digits: usize) -> String {
+pub(super) fn spread(spread: Spread, digits: usize) -> String {
     let Spread { median, least, most } = spread;
     if least == most {
         return format!("{median:.digits$}");
@@ -234,7 +245,7 @@ fn spread(spread: Spread, digits: usize) -> String {
 }
 
 /// A table in Markdown with columns as wide as what is in them.
-fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let head: Vec<String> = head.iter().map(|cell| (*cell).into()).collect();
     let rows: Vec<Vec<String>> = rows.into_iter().collect();
     let widths: Vec<usize> = (0..head.len())
