@@ -162,3 +162,29 @@ fn a_wrong_choice_is_exit_2() {
         assert!(output.stdout.is_empty(), "{form} {arguments:?}");
     }
 }
+
+/// What is printed is checked like what people wrote: nothing is found.
+#[test]
+fn nothing_is_wrong_with_what_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = folder.path().join("index.json");
+    let images: Vec<_> = ACTIONS
+        .iter()
+        .map(|a| json!({"name": a.name, "digest": format!("sha256:{}", "a1".repeat(32)), "size_bytes": 1}))
+        .collect();
+    fs::write(&index, json!({"version": "9.9.9", "images": images}).to_string()).unwrap();
+    let index = index.to_str().unwrap();
+    for form in ["kkp", "capt", "eksa", "plain"] {
+        let url = if form == "kkp" { &[][..] } else { &["--image-url", URL] };
+        let path = template(folder.path(), form, &[&["--images", index], url].concat());
+        let output = command("nibs").arg("check").arg(&path).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said, "0 errors, 0 warnings in 1 object\n", "{form}");
+    }
+    for name in ["kkp", "capt", "eksa"] {
+        let path = top().join(format!("tests/fixtures/nibs/convert/{name}.expected.yaml"));
+        let output = command("nibs").arg("check").arg(&path).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("\n0 errors, "), "{name}: {said}");
+    }
+}

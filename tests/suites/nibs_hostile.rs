@@ -10,6 +10,13 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nibs::check::template::{Branches, lex};
+use nibs::check::{self, Report};
+use nibs::convert::convert;
+use nibs::finding::Findings;
+use nibs::image_names::ImageNames;
+use nibs::input::Given;
+use nibs::object::Reader;
 use nibs_tests::binaries::{binary, top};
 
 /// A debug build on a busy machine needs a while for the largest.
@@ -344,4 +351,101 @@ fn streams_that_are_closed_full_or_gone() {
         decent(&output, script);
         assert_eq!(output.status.code(), Some(code), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// What each file of the other suites becomes by a few slips of somebody's hand, the same ones each time.
+#[test]
+fn slips_of_the_hand() {
+    const SLIPS_A_FILE: usize = 30;
+    const ODD: [&str; 24] = [
+        "{{",
+        "}}",
+        "{{ if .x }}",
+        "{{ else }}",
+        "{{ end }}",
+        "{{- ",
+        " -}}",
+        "`",
+        "\"",
+        "'",
+        "\n",
+        "\r\n",
+        "\t",
+        "- ",
+        ": ",
+        "&a ",
+        "*a",
+        "|\n",
+        "[",
+        "}",
+        "\u{e9}",
+        "\u{3000}",
+        "\0",
+        "environment:\n",
+    ];
+    let mut files = Vec::new();
+    let mut folders = vec![top().join("tests/fixtures/nibs"), top().join("tests/fixtures/golden")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    files.sort();
+    assert!(files.len() > 300, "{}", files.len());
+    let mut random = noise(files.len() * SLIPS_A_FILE * 16).into_iter();
+    for path in files {
+        let right = fs::read(&path).unwrap();
+        if right.len() > 20_000 {
+            continue;
+        }
+        let mut bytes = right.clone();
+        for slip in 0..SLIPS_A_FILE {
+            // Some pile up, and then it begins again.
+            if slip % 5 == 0 {
+                bytes.clone_from(&right);
+            }
+            let mut byte = || usize::from(random.next().unwrap());
+            let at = (byte() << 8 | byte()) % (bytes.len() + 1);
+            let length = byte() % 40;
+            let end = (at + length).min(bytes.len());
+            match byte() % 4 {
+                0 => drop(bytes.drain(at..end)),
+                1 => drop(bytes.splice(at..at, ODD[byte() % ODD.len()].bytes())),
+                2 => {
+                    let again = bytes[at..end].to_vec();
+                    let to = (byte() << 8 | byte()) % (bytes.len() + 1);
+                    drop(bytes.splice(to..to, again));
+                }
+                _ => bytes.truncate(at),
+            }
+            look_at(&bytes);
+        }
+    }
+}
+
+/// All that reads, in this process: a panic is the test's.
+fn look_at(bytes: &[u8]) {
+    let (_, faults) = nibs::user_data::inspect(bytes);
+    assert!(!format!("{faults:?}").contains("secret-"), "{faults:?}");
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let images = ImageNames::tagged("r.example").unwrap();
+    if let Ok(converted) = convert(text, &images) {
+        let again = convert(&converted.text, &images).unwrap();
+        assert_eq!(again.swapped, 0, "{text}\n---\n{}", converted.text);
+    }
+    for branches in [Branches::Then, Branches::Else] {
+        let lexed = lex(text);
+        let substituted = lexed.substitute(branches);
+        let _ = substituted.restore(&substituted.text);
+        let _ = substituted.line(usize::MAX);
+    }
+    let (mut reader, mut findings) = (Reader::default(), Findings::default());
+    reader.read("f", text, &mut findings);
+    let given = Given { objects: reader.objects, passed_over: reader.passed_over, ..Given::default() };
+    let report = Report::of(&given, check::all(&given, findings));
+    let _ = (report.text(true), report.json());
 }
