@@ -101,7 +101,11 @@ pub fn all(given: &Given, mut findings: Findings) -> Findings {
         let wanting = of(kind).into_iter().filter(|o| machine_deployment::is_baremetal(o));
         for deployment in wanting {
             let data = whose.of(deployment, &mut findings);
-            check_deployment(deployment, known, data.data(), &mut claims, &rendered, &mut findings);
+            // A Machine's is its MachineDeployment's, which it does not name; of several files it is not known either.
+            let is_unknown = kind == MACHINE && whose.is_any() || given.user_data.len() > 1;
+            let has_login = data.data().map_or(is_unknown, |data| data.has_login);
+            let data = (data.data(), has_login);
+            check_deployment(deployment, known, data, &mut claims, &rendered, &mut findings);
         }
     }
     let is_kkp = !seeds.is_empty() || !of(MACHINE_DEPLOYMENT).is_empty() || !of(MACHINE).is_empty();
@@ -149,7 +153,7 @@ pub fn all(given: &Given, mut findings: Findings) -> Findings {
 fn check_deployment<'a>(
     deployment: &'a Object,
     known: Known<'a, '_>,
-    data: Option<&UserData>,
+    (data, has_login): (Option<&UserData>, bool),
     claims: &mut Claims<'a>,
     rendered: &Rendered<'_>,
     findings: &mut Findings,
@@ -158,7 +162,7 @@ fn check_deployment<'a>(
     if let (Some(system), Some(data)) = (&wish.operating_system, data) {
         workflow::check_form(deployment, system, data, findings);
     }
-    if !wish.has_ssh_key && !data.is_some_and(|data| data.has_login) {
+    if !wish.has_ssh_key && !has_login {
         let path = if deployment.kind == MACHINE { "spec" } else { "spec.template.spec" };
         let keys = Field::root(deployment).dig(path).dig("providerSpec.value.sshPublicKeys");
         findings.push(keys.finding(&code::NO_LOGIN));

@@ -58,6 +58,30 @@ fn what_is_wrong_between_objects() {
     assert_eq!(said(&[("f.yaml", &flatcar), ("u.json", ignition)]), ["N0509"]);
 }
 
+#[test]
+fn a_password_that_may_be_there() {
+    let keyless = deployment("wa", "a").replace("sshPublicKeys: [ssh-rsa A], ", "");
+    let objects = [hardware("a", 1), keyless.clone()].concat();
+    assert_eq!(said(&[("f.yaml", &objects)]), ["N0309"]);
+    let config = "#cloud-config\npassword: x\n";
+    assert_eq!(said(&[("f.yaml", &objects), ("user-data", config)]), [""; 0]);
+    // Whose each of several is, is not known.
+    assert_eq!(
+        said(&[("f.yaml", &objects), ("user-data-1", config), ("user-data-2", "#!/bin/sh\n")]),
+        [""; 0]
+    );
+    let machine = keyless
+        .replace("kind: MachineDeployment", "kind: Machine")
+        .replace("spec: {template: {spec: {providerSpec", "spec: {providerSpec")
+        .replace("}}}}}}}}\n", "}}}}}}\n");
+    let of_machine = [hardware("a", 1), machine].concat();
+    assert_eq!(said(&[("f.yaml", &of_machine)]), ["N0309"]);
+    let secret = "---\n{apiVersion: v1, kind: Secret, metadata: {name: wa-md-bootstrap-config, namespace: cloud-init-settings}, stringData: {cloud-config: \"#cloud-config\\npassword: x\\n\"}}\n";
+    assert_eq!(said(&[("f.yaml", &[&*of_machine, secret].concat())]), [""; 0]);
+    assert_eq!(said(&[("f.yaml", &[&*objects, secret].concat())]), [""; 0]);
+    assert_eq!(said(&[("f.yaml", &[&*objects, &secret.replace("password", "other")].concat())]), ["N0309"]);
+}
+
 const TEMPLATE: &str = "apiVersion: tinkerbell.org/v1alpha1\nkind: Template\nmetadata: {name: own, namespace: t}\nspec:\n  data: |\n    version: '0.1'\n    tasks:\n    \
     - name: t\n      worker: '{{ .device_1 }}'\n      actions: [{name: a, image: 'x@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', timeout: 1, command: ['{{ .mine }}']}]\n---\n";
 
