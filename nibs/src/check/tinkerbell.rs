@@ -1,6 +1,6 @@
 //! Tinkerbell's objects beside Hardware and Template: Workflow, WorkflowRuleSet, and the Machine of a BMC.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -54,7 +54,7 @@ pub(super) fn check_workflow<'a>(
 ) {
     let root = Field::root(object);
     let map = root.dig("spec.hardwareMap");
-    let given: Vec<&str> = map.entries(findings).into_iter().map(|(key, _)| key).collect();
+    let given: HashSet<&str> = map.entries(findings).into_iter().map(|(key, _)| key).collect();
     let script = map.get("cloud_init_script");
     if let Some(text) = script.quiet() {
         match STANDARD.decode(text) {
@@ -85,7 +85,7 @@ pub(super) fn check_workflow<'a>(
         findings.push(map.finding(&code::TEMPLATE_LARGE).note(note));
     }
     let keys = asked.entry((&*template.namespace, &*template.name)).or_insert_with(|| asked_of(template));
-    for key in keys.iter().filter(|key| !given.contains(key)) {
+    for key in keys.iter().filter(|key| !given.contains(*key)) {
         let finding = map.finding(&code::HARDWARE_MAP).value(key);
         findings.push(finding.note(format!("{} asks for it", template.label())));
     }
