@@ -66,8 +66,8 @@ pub fn command() -> Command {
                 .after_help(
                     "Example:\n  nibs workflow seed.yaml hardware.yaml machinedeployment.yaml user-data --registry registry.example/nibs\n\n\
                      Many machines, each with the user-data that KKP made for it:\n  \
-                     kubectl get secrets -n cloud-init-settings -o yaml > secrets.yaml\n  \
-                     nibs workflow seed.yaml hardware/ machinedeployments/ secrets.yaml --registry registry.example/nibs",
+                     kubectl get secrets -n cloud-init-settings -o yaml |\n    \
+                     nibs workflow - seed.yaml hardware/ machinedeployments/ --registry registry.example/nibs",
                 )
                 .arg(
                     Arg::new("files")
