@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::tinkerbell::ALWAYS_GIVEN;
 use crate::code::{self, Code, Severity};
 use crate::field::Field;
 use crate::finding::{Finding, Findings};
@@ -25,6 +24,9 @@ pub const MOST_RENDERED_BYTES: usize = 256 * 1024;
 const LARGEST_OBJECT_BYTES: usize = 1536 * 1024;
 /// How many places of wrong braces are told: one may make all that follow it wrong.
 const MOST_PROBLEMS: usize = 100;
+
+/// The data that every Template can ask for without a hardwareMap.
+pub(super) const ALWAYS_GIVEN: [&str; 2] = ["Hardware", "hardware"];
 
 /// The keys that machine-controller puts into a Workflow's `hardwareMap`: exactly these.
 const KKP_KEYS: [&str; 9] = [

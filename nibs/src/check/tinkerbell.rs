@@ -6,15 +6,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::template::lex::Role;
-use super::template::{MOST_RENDERED_BYTES, lex, printed_bytes};
+use super::template::{ALWAYS_GIVEN, MOST_RENDERED_BYTES, lex, printed_bytes};
 use crate::code;
 use crate::field::Field;
 use crate::finding::Findings;
 use crate::object::Object;
 use crate::user_data;
-
-/// The data that every Template can ask for without a hardwareMap.
-pub(super) const ALWAYS_GIVEN: [&str; 2] = ["Hardware", "hardware"];
 
 /// The objects of one kind, by namespace and name.
 pub(super) struct ByName<'a>(HashMap<(&'a str, &'a str), &'a Object>);
