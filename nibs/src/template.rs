@@ -209,7 +209,8 @@ pub fn wipe_methods() -> &'static [&'static str] {
 mod tests {
     use super::*;
 
-    fn options(form: Form) -> Options {
+    /// A form with its defaults.
+    pub(super) fn options(form: Form) -> Options {
         let images = ImageNames::tagged("registry.example/nibs").unwrap();
         let image_url = (form != Form::Kkp).then(|| "http://192.0.2.99/u.raw.gz".to_owned());
         Options { form, image_url, ..Options::kkp("default", images) }

@@ -140,14 +140,8 @@ fn value(setting: &Setting, form: Form) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image_names::ImageNames;
     use crate::template::KKP_NAME;
-
-    fn options(form: Form) -> Options {
-        let images = ImageNames::tagged("registry.example/nibs").unwrap();
-        let image_url = (form != Form::Kkp).then(|| "http://192.0.2.99/u.raw.gz".to_owned());
-        Options { form, image_url, ..Options::kkp("default", images) }
-    }
+    use crate::template::tests::options;
 
     #[test]
     fn the_whole_time_is_enough() {
